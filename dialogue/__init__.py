@@ -1,0 +1,1 @@
+"""HOW: the science and its mechanisms; knows no orchestrator, tracker or store."""

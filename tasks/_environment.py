@@ -1,0 +1,26 @@
+"""The services kept quiet and at home: no telemetry, no state outside the project."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def quiet_environment(project: Path) -> None:
+    """Set what the services read at import; what a person has set already stands."""
+    quiet = {
+        "DO_NOT_TRACK": "1",
+        "DVC_NO_ANALYTICS": "1",
+        "GX_ANALYTICS_ENABLED": "false",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "PREFECT_HOME": str(project / ".prefect"),
+        "PREFECT_RESULTS_DEFAULT_SERIALIZER": "json",
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "TOKENIZERS_PARALLELISM": "false",
+        "TQDM_DISABLE": "1",
+        "TRANSFORMERS_VERBOSITY": "error",
+    }
+    for name, value in quiet.items():
+        os.environ.setdefault(name, value)

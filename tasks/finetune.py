@@ -1,0 +1,77 @@
+"""Learn one domain's dialogues, without forgetting the ones before it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from dialogue.config import Params
+from dialogue.continual import STRATEGIES
+from dialogue.freezing import freeze
+from dialogue.log import Log
+from dialogue.manifest import verify_manifest
+from dialogue.model import load_model, load_tokenizer, save_model
+from dialogue.shards import open_shard, shard_digest, write_shard
+from dialogue.training import train, write_curve
+from tasks._step import run
+
+
+def finetune(
+    params: Params,
+    log: Log,
+    *,
+    domain: str,
+    encoded: Path,
+    parent: Path,
+    parent_memory: Path,
+    model: Path,
+    memory: Path,
+    report: Path,
+    curve: Path,
+    checkpoints: Path,
+) -> None:
+    """Fine-tune the parent model on the domain's responses, with rehearsal of earlier domains."""
+    settings = params.finetune
+    strategy = STRATEGIES[settings.strategy]
+    new, old = open_shard(encoded / "train"), open_shard(parent_memory)
+    log.dataset(f"{domain}/train", shard_digest(encoded / "train"), encoded / "train", "train")
+    log.dataset("memory", shard_digest(parent_memory), parent_memory, "rehearsal")
+    learner, tokenizer = load_model(parent), load_tokenizer(parent)
+    frozen = freeze(learner, settings.freeze)
+    examples = strategy.examples(new, old, settings)
+    assert tokenizer.pad_token_id is not None
+    trained = train(
+        learner,
+        examples,
+        settings.training,
+        log,
+        pad_id=tokenizer.pad_token_id,
+        checkpoints=checkpoints,
+        label=f"finetune {domain}",
+    )
+    digest = save_model(
+        learner, tokenizer, model, domain=domain, parent_digest=verify_manifest(parent)
+    )
+    remembered = strategy.remember(new, old, settings)
+    write_shard(memory, remembered)
+    write_curve(curve, trained)
+    figures = {
+        "first_loss": trained.curve[0]["loss"],
+        "last_loss": trained.curve[-1]["loss"],
+        "num_steps": len(trained.curve),
+        "num_dialogues": len(new),
+        "num_rehearsed": len(examples) - len(new),
+        "num_tokens": trained.num_tokens,
+        "num_supervised_tokens": trained.num_supervised,
+        "trainable_share": frozen.trainable_share,
+        "memory_dialogues": len(remembered),
+        "memory_bytes": remembered.num_bytes,
+    }
+    log.metrics(figures | {"seconds": trained.seconds})
+    log.tags({"model_digest": digest})
+    report.parent.mkdir(parents=True, exist_ok=True)
+    report.write_text(json.dumps(figures, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    run(finetune)

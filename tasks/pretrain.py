@@ -1,0 +1,136 @@
+"""Take the base model and go on (or begin) pretraining it on unlabelled text."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from transformers import PreTrainedTokenizerFast
+
+from dialogue.config import Params, Pretrain
+from dialogue.freezing import freeze
+from dialogue.initialization import initial_model
+from dialogue.log import Log
+from dialogue.manifest import write_manifest
+from dialogue.model import choose_precision, save_model
+from dialogue.pretraining import Document, split_documents, text_bits, text_blocks
+from dialogue.records import Dialogue, Turn, write_dialogues
+from dialogue.scores import Score, write_scores
+from dialogue.shards import empty_shard, write_shard
+from dialogue.sources import read_text
+from dialogue.training import train, write_curve
+from tasks._step import run
+
+
+def pretrain(
+    params: Params,
+    log: Log,
+    *,
+    model: Path,
+    tokenizer: Path,
+    memory: Path,
+    scores: Path,
+    report: Path,
+    curve: Path,
+    checkpoints: Path,
+) -> None:
+    """Train autoregressively on plain text, and measure what it did to text held out.
+
+    The held-out text becomes the first exam: later rounds must not unlearn it.
+    """
+    settings = params.pretrain
+    training, held_out = split_documents(_texts(settings), settings.held_out_share)
+    learner, vocabulary = initial_model(
+        settings.init, (document.text for document in training), settings.training.seed
+    )
+    frozen = freeze(learner, settings.freeze)
+    blocks = text_blocks(training, vocabulary, settings.block_tokens, settings.max_tokens)
+    precision = choose_precision(settings.training.precision)
+
+    before = text_bits(learner, vocabulary, held_out, settings.block_tokens, precision)
+    assert vocabulary.pad_token_id is not None
+    trained = train(
+        learner,
+        blocks,
+        settings.training,
+        log,
+        pad_id=vocabulary.pad_token_id,
+        checkpoints=checkpoints,
+        label="pretrain",
+    )
+    after = text_bits(learner, vocabulary, held_out, settings.block_tokens, precision)
+
+    digest = save_model(learner, vocabulary, model, domain="base", parent_digest=None)
+    _save_tokenizer(vocabulary, tokenizer)
+    write_shard(memory, empty_shard())
+    _write_exam(scores, digest, held_out, after, settings)
+    write_curve(curve, trained)
+    figures = {
+        "num_documents": len(training),
+        "num_held_out": len(held_out),
+        "num_tokens": trained.num_tokens,
+        "trainable_share": frozen.trainable_share,
+        "first_loss": trained.curve[0]["loss"],
+        "last_loss": trained.curve[-1]["loss"],
+        "bits_per_byte_before": _bits_per_byte(before),
+        "bits_per_byte_after": _bits_per_byte(after),
+    }
+    log.metrics(figures | {"seconds": trained.seconds})
+    log.tags({"model_digest": digest})
+    report.parent.mkdir(parents=True, exist_ok=True)
+    report.write_text(json.dumps(figures, indent=2) + "\n")
+
+
+def _texts(settings: Pretrain) -> list[str]:
+    texts = [text for source in settings.text for text in read_text(source)]
+    if not texts:
+        raise ValueError("pretrain.text: the sources hold no text; name one that does")
+    return texts
+
+
+def _save_tokenizer(tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
+    """The tokenizer alone: encoding depends on it, and not on the weights."""
+    tokenizer.save_pretrained(folder)
+    write_manifest(folder)
+
+
+def _write_exam(
+    folder: Path,
+    digest: str,
+    documents: list[Document],
+    bits: list[tuple[float, int]],
+    settings: Pretrain,
+) -> None:
+    licence = ", ".join(sorted({source.licence for source in settings.text}))
+    write_dialogues(
+        folder / "exam.parquet",
+        (
+            Dialogue(
+                id=document.id,
+                turns=(Turn("assistant", document.text),),
+                domain="base",
+                split="test",
+                source="pretrain.text",
+                origin=document.id,
+                licence=licence,
+                raw_digest=document.id,
+            )
+            for document in documents
+        ),
+    )
+    write_scores(
+        folder / "rows.parquet",
+        (
+            Score("candidate", digest, "base", "base", document.id, "bits_per_byte", value, weight)
+            for document, (value, weight) in zip(documents, bits, strict=True)
+            if weight > 0
+        ),
+    )
+
+
+def _bits_per_byte(bits: list[tuple[float, int]]) -> float:
+    return sum(value for value, _ in bits) / max(1, sum(weight for _, weight in bits))
+
+
+if __name__ == "__main__":
+    run(pretrain)

@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from dialogue.config import load_params
+
+ROOT = Path(__file__).parents[2]
+PARAMS = ROOT / "params.yaml"
+
+
+def changed(tmp_path: Path, path: str, value: Any) -> Path:
+    """params.yaml with one value set; a value of None removes the key."""
+    settings = yaml.safe_load(PARAMS.read_text())
+    *parents, last = path.split(".")
+    section = settings
+    for parent in parents:
+        section = section[parent]
+    if value is None:
+        del section[last]
+    else:
+        section[last] = value
+    copy = tmp_path / "params.yaml"
+    copy.write_text(yaml.safe_dump(settings, sort_keys=False))
+    return copy
+
+
+def test_the_default_is_valid() -> None:
+    params = load_params(PARAMS)
+    assert params.candidate == "assistant"
+    assert params.lineage("assistant") == ("chitchat", "support", "assistant")
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "said"),
+    [
+        ("finetune.stratgy", "replay", r"`finetune.stratgy` is no setting.*spelling"),
+        ("finetune.strategy", "reply", r"`finetune.strategy` is 'reply'.*'naive' or 'replay'"),
+        ("finetune.strategy", None, r"`finetune.strategy` is missing"),
+        ("gate.alpha", 2, r"`gate.alpha` is 2.*less than 1"),
+        ("gate.rules", [], r"`gate.rules`.*at least 1"),
+        ("curriculum.chitchat.after", "assistant", r"curriculum.chitchat: `after` goes round"),
+        ("curriculum.support.after", "banking", r"`after: banking` names no domain"),
+        ("curriculum.banking", {"after": "support"}, r"no source for the domain `banking`"),
+        ("ingest.sources.support.sha256", "abc", r"sha256"),
+        ("serve.port", 99_999, r"`serve.port` is 99999"),
+    ],
+)
+def test_a_wrong_setting_is_named_with_its_mend(
+    tmp_path: Path, path: str, value: Any, said: str
+) -> None:
+    with pytest.raises(ValueError, match=said):
+        load_params(changed(tmp_path, path, value))
+
+
+def test_every_fault_is_named_at_once(tmp_path: Path) -> None:
+    path = changed(tmp_path, "gate.alpha", 2)
+    path.write_text(path.read_text().replace("port: 8100", "port: many"))
+    with pytest.raises(ValueError, match="alpha") as raised:
+        load_params(path)
+    assert "serve.port" in str(raised.value)
+    assert len(str(raised.value).splitlines()) == 2
+
+
+def test_no_file_and_no_yaml(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no such file"):
+        load_params(tmp_path / "params.yaml")
+    (tmp_path / "params.yaml").write_text("a: [1")
+    with pytest.raises(ValueError, match="not valid YAML"):
+        load_params(tmp_path / "params.yaml")
+
+
+def leaves(value: Any, path: str = "") -> dict[str, Any]:
+    """Settings by dotted path; sources and rules count as one value."""
+    if not isinstance(value, dict) or "kind" in value:
+        return {path: value}
+    return {
+        name: leaf
+        for key, item in value.items()
+        for name, leaf in leaves(item, f"{path}.{key}" if path else key).items()
+    }
+
+
+def test_every_profile_sets_the_same_values_and_the_default_is_params_yaml() -> None:
+    profiles = {
+        path.stem: leaves(yaml.safe_load(path.read_text()))
+        for path in (ROOT / "profiles").glob("*.yaml")
+    }
+    assert set(profiles) == {"default", "scratch", "tiny"}
+    names = {profile: set(values) for profile, values in profiles.items()}
+    assert names["scratch"] == names["default"] == names["tiny"]
+    settings = yaml.safe_load(PARAMS.read_text())
+    for path, value in profiles["default"].items():
+        found = settings
+        for key in path.split("."):
+            found = found[key]
+        assert found == value, path

@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dialogue.encoding import Encoded
+from dialogue.packing import collate, length_batches, plan_steps
+
+lengths = st.lists(st.integers(2, 200), min_size=1, max_size=60).map(
+    lambda values: np.array(values, dtype=np.int64)
+)
+
+
+@given(lengths, st.integers(0, 5))
+@settings(max_examples=60, deadline=None)
+def test_an_epoch_reads_every_sequence_once(lengths: np.ndarray, seed: int) -> None:
+    plan = plan_steps(lengths, epochs=2, tokens_per_batch=256, tokens_per_step=512, seed=seed)
+    read = Counter(i for step in plan.steps for part in step for i in part)
+    assert read == Counter(dict.fromkeys(range(len(lengths)), 2))
+
+
+@given(lengths)
+@settings(max_examples=60, deadline=None)
+def test_batches_keep_to_the_budget(lengths: np.ndarray) -> None:
+    plan = plan_steps(lengths, epochs=1, tokens_per_batch=256, tokens_per_step=512, seed=0)
+    for part in (part for step in plan.steps for part in step):
+        width = -(-int(lengths[list(part)].max()) // 16) * 16
+        assert len(part) == 1 or width * len(part) <= 256
+
+
+def test_the_plan_follows_from_the_seed() -> None:
+    lengths = np.arange(2, 60)
+    settings = {"epochs": 1.5, "tokens_per_batch": 128, "tokens_per_step": 256}
+    assert plan_steps(lengths, seed=3, **settings).digest == (
+        plan_steps(lengths, seed=3, **settings).digest
+    )
+    assert plan_steps(lengths, seed=4, **settings).digest != (
+        plan_steps(lengths, seed=3, **settings).digest
+    )
+
+
+def test_collate_lists_what_predicts_the_supervised_tokens() -> None:
+    batch = collate(
+        [
+            Encoded(np.array([5, 6, 7]), np.array([False, True, False])),
+            Encoded(np.array([8, 9]), np.array([True, True])),
+        ],
+        pad_id=0,
+    )
+    assert batch.ids.shape == (2, 16)
+    assert batch.rows.tolist() == [0, 1]
+    assert batch.columns.tolist() == [0, 0]
+    assert batch.targets.tolist() == [6, 9]
+
+
+def test_scoring_batches_cover_everything_longest_first() -> None:
+    batches = length_batches([3, 50, 20, 40], 64)
+    assert sorted(i for batch in batches for i in batch) == [0, 1, 2, 3]
+    assert batches[0] == (1,)

@@ -1,0 +1,253 @@
+from __future__ import annotations
+
+import json
+import os
+import random
+import resource
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from transformers import PreTrainedModel
+
+from dialogue.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
+from dialogue.config import Freeze, Training
+from dialogue.encoding import Encoded
+from dialogue.freezing import freeze
+from dialogue.log import SilentLog
+from dialogue.manifest import verify_manifest
+from dialogue.model import load_model
+from dialogue.shards import Shard, pack
+from dialogue.training import learning_rate, train
+
+SETTINGS = Training(
+    epochs=3.0,
+    learning_rate=1e-2,
+    warmup_share=0.1,
+    weight_decay=0.01,
+    gradient_clip=1.0,
+    tokens_per_step=128,
+    tokens_per_batch=128,
+    checkpoint_seconds=1000.0,
+    precision="fp32",
+    seed=1,
+)
+
+
+def examples(seed: int = 0, number: int = 24) -> Shard:
+    generator = np.random.default_rng(seed)
+    rows = []
+    for index in range(number):
+        ids = generator.integers(3, 290, int(generator.integers(4, 60)))
+        mask = generator.random(len(ids)) < 0.5
+        mask[-1] = True
+        rows.append((f"d{index}", "chat", Encoded(ids, mask)))
+    return pack(rows, 300)
+
+
+def fresh(tiny_model: Path, top_layers: int | None = None) -> PreTrainedModel:
+    model = load_model(tiny_model)
+    freeze(model, Freeze(top_layers=top_layers, embeddings=top_layers is not None, norms=False))
+    return model
+
+
+def run(model: PreTrainedModel, checkpoints: Path, **changes: Any) -> list[dict[str, float]]:
+    trained = train(
+        model,
+        examples(),
+        SETTINGS.model_copy(update=changes),
+        SilentLog(),
+        pad_id=0,
+        checkpoints=checkpoints,
+        label="test",
+    )
+    return trained.curve
+
+
+def test_it_learns(tiny_model: Path, tmp_path: Path) -> None:
+    curve = run(fresh(tiny_model), tmp_path / "checkpoints", epochs=10.0)
+    assert curve[-1]["loss"] < 0.7 * curve[0]["loss"]
+    assert not (tmp_path / "checkpoints").exists()
+
+
+def test_equal_seeds_give_equal_weights(tiny_model: Path, tmp_path: Path) -> None:
+    one, two, three = (fresh(tiny_model) for _ in range(3))
+    run(one, tmp_path / "a")
+    run(two, tmp_path / "b")
+    run(three, tmp_path / "c", seed=2)
+    assert all(torch.equal(a, b) for a, b in zip(one.parameters(), two.parameters(), strict=True))
+    assert not all(
+        torch.equal(a, b) for a, b in zip(one.parameters(), three.parameters(), strict=True)
+    )
+
+
+def test_accumulation_equals_the_larger_batch(tiny_model: Path, tmp_path: Path) -> None:
+    """One step over everything, in one batch and in many parts: the same losses and weights."""
+    whole, parts = fresh(tiny_model), fresh(tiny_model)
+    settings = {"epochs": 1.0, "tokens_per_step": 100_000}
+    one = run(whole, tmp_path / "a", tokens_per_batch=100_000, **settings)
+    many = run(parts, tmp_path / "b", tokens_per_batch=64, **settings)
+    assert len(one) == len(many) == 1
+    assert one[0]["loss"] == pytest.approx(many[0]["loss"], rel=1e-5)
+    assert one[0]["gradient_norm"] == pytest.approx(many[0]["gradient_norm"], rel=1e-4)
+
+
+def test_frozen_weights_stay_bit_equal(tiny_model: Path, tmp_path: Path) -> None:
+    before, after = load_model(tiny_model), fresh(tiny_model, top_layers=1)
+    run(after, tmp_path / "a")
+    old = dict(before.named_parameters())
+    for name, parameter in after.named_parameters():
+        assert torch.equal(parameter, old[name]) != parameter.requires_grad, name
+
+
+def test_a_loss_that_is_not_finite_stops_and_names_the_batch(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    model = fresh(tiny_model)
+    with torch.no_grad():
+        model.base_model.norm.weight.fill_(float("nan"))
+    with pytest.raises(ValueError, match=r"stopped at step 1: loss nan.*batch of dialogues d"):
+        run(model, tmp_path / "a")
+
+
+def test_no_examples_is_said(tiny_model: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no examples"):
+        train(
+            fresh(tiny_model),
+            examples(number=0),
+            SETTINGS,
+            SilentLog(),
+            pad_id=0,
+            checkpoints=tmp_path,
+            label="test",
+        )
+
+
+def test_the_rate_warms_up_and_cools_down() -> None:
+    rates = [learning_rate(SETTINGS, step, 100) for step in range(100)]
+    assert rates[0] == pytest.approx(1e-3)
+    assert max(rates) == rates[10] == pytest.approx(1e-2)
+    assert rates[-1] == pytest.approx(1e-3, rel=0.01)
+
+
+# --- a killed run goes on ------------------------------------------------------------------------
+
+SCRIPT = """
+import json, sys, time
+from pathlib import Path
+from tests.dialogue import test_training as t
+model = t.fresh(Path(sys.argv[1]), top_layers=1)
+
+class Slow(t.SilentLog):
+    def metrics(self, values, step=None):
+        print(step, flush=True)
+        time.sleep(0.02)
+
+trained = t.train(model, t.examples(), t.SETTINGS.model_copy(update={"checkpoint_seconds": 1e-6}),
+    Slow(), pad_id=0, checkpoints=Path(sys.argv[2]), label="test")
+weights = {n: p.detach().flatten().tolist() for n, p in model.named_parameters()}
+curve = [{k: v for k, v in row.items() if k != "seconds"} for row in trained.curve]
+Path(sys.argv[3]).write_text(json.dumps([weights, curve]))
+"""
+
+
+def start(tiny_model: Path, checkpoints: Path, result: Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", SCRIPT, str(tiny_model), str(checkpoints), str(result)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).parents[2],
+    )
+
+
+def test_a_run_killed_at_any_step_ends_with_the_same_weights(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    undisturbed, resumed = tmp_path / "undisturbed.json", tmp_path / "resumed.json"
+    process = start(tiny_model, tmp_path / "a", undisturbed)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors
+    for kill_at in random.Random(7).sample(range(2, 20), 3):
+        process = start(tiny_model, tmp_path / "b", resumed)
+        assert process.stdout is not None
+        for line in process.stdout:
+            if int(line) >= kill_at:
+                os.kill(process.pid, signal.SIGKILL)
+                break
+        process.communicate(timeout=60)
+    assert not resumed.exists()
+    process = start(tiny_model, tmp_path / "b", resumed)
+    output, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors
+    assert int(output.split()[0]) > 2, "the last run began anew"
+    assert json.loads(resumed.read_text()) == json.loads(undisturbed.read_text())
+
+
+def test_sigterm_saves_and_the_next_run_goes_on(tiny_model: Path, tmp_path: Path) -> None:
+    process = start(tiny_model, tmp_path / "a", tmp_path / "result.json")
+    assert process.stdout is not None
+    process.stdout.readline()
+    began = time.monotonic()
+    process.terminate()
+    process.communicate(timeout=60)
+    assert time.monotonic() - began < 10
+    assert process.returncode != 0
+    assert len(list((tmp_path / "a").glob("step-*"))) == 1
+
+
+@pytest.mark.parametrize("name", ["weights.safetensors", "optimizer.safetensors", "state.json"])
+@pytest.mark.parametrize("fault", ["missing", "damaged"])
+def test_a_damaged_checkpoint_is_refused_by_name(tmp_path: Path, name: str, fault: str) -> None:
+    moments = {"w/exp_avg": torch.ones(4)}
+    save_checkpoint(tmp_path, Checkpoint(1, "p", {"w": torch.zeros(4)}, moments, []))
+    file = tmp_path / "step-00000001" / name
+    if fault == "missing":
+        file.unlink()
+    else:
+        file.write_bytes(file.read_bytes()[:-3])
+    with pytest.raises(ValueError, match=name):
+        load_checkpoint(tmp_path, "p")
+
+
+def test_a_checkpoint_of_another_plan_is_not_continued(tmp_path: Path) -> None:
+    moments = {"w/exp_avg": torch.ones(4)}
+    save_checkpoint(tmp_path, Checkpoint(1, "p", {"w": torch.zeros(4)}, moments, []))
+    assert load_checkpoint(tmp_path, "another") is None
+
+
+def test_a_write_that_fails_is_said_and_the_old_checkpoint_stays(tmp_path: Path) -> None:
+    """The kernel refuses to write past a file size limit, as it does on a full disk."""
+    small = {"w": torch.zeros(4)}
+    save_checkpoint(tmp_path, Checkpoint(1, "p", small, small, []))
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2**20, hard))
+    try:
+        large = {"w": torch.zeros(2**20)}
+        with pytest.raises(OSError, match="step-00000002: the checkpoint cannot be written"):
+            save_checkpoint(tmp_path, Checkpoint(2, "p", large, large, []))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    kept = load_checkpoint(tmp_path, "p")
+    assert kept is not None
+    assert kept.step == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["step-00000001"]
+
+
+def test_the_manifest_notices_one_flipped_byte(tiny_model: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    folder.mkdir()
+    for path in tiny_model.iterdir():
+        (folder / path.name).write_bytes(path.read_bytes())
+    assert verify_manifest(folder) == verify_manifest(tiny_model)
+    raw = bytearray((folder / "model.safetensors").read_bytes())
+    raw[len(raw) // 2] ^= 1
+    (folder / "model.safetensors").write_bytes(raw)
+    with pytest.raises(ValueError, match=r"model\.safetensors: damaged"):
+        load_model(folder)
