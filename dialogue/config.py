@@ -265,6 +265,8 @@ class Serve(Section):
     max_body_bytes: int = Field(ge=1024)
     max_turns: int = Field(ge=1)
     max_characters: int = Field(ge=1)
+    max_prompt_tokens: int = Field(ge=16)
+    """What is read of a history; of a longer one the oldest turns go."""
     max_new_tokens: int = Field(ge=1)
     max_queue: int = Field(ge=1)
     max_batch: int = Field(ge=1)

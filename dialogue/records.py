@@ -17,6 +17,8 @@ Role = Literal["system", "user", "assistant"]
 Split = Literal["train", "validation", "test"]
 RejectKind = Literal["fault", "duplicate", "scope"]
 
+_EXCERPT_CHARACTERS = 200
+
 SCHEMA = pa.schema(
     [
         pa.field("dialogue_id", pa.string(), nullable=False),
@@ -90,6 +92,15 @@ def content_digest(turns: Iterable[Turn]) -> str:
     return digest.hexdigest()
 
 
+def words_digest(turns: Iterable[Turn]) -> str:
+    """SHA-256 over roles and letters and digits only: equal where only typography differs."""
+    digest = hashlib.sha256()
+    for turn in turns:
+        letters = "".join(filter(str.isalnum, turn.text.casefold()))
+        digest.update(f"{turn.role}\x1f{letters}\x1e".encode())
+    return digest.hexdigest()
+
+
 def split_of(key: str, test_share: float, validation_share: float) -> Split:
     """The split of a dialogue, from a hash of `key` alone: stable when its source grows.
 
@@ -136,6 +147,12 @@ def read_dialogues(path: Path, split: Split | None = None) -> Iterator[Dialogue]
         dialogue = _dialogue(list(rows))
         if split is None or dialogue.split == split:
             yield dialogue
+
+
+def reject(origin: str, reason: str, excerpt: str, kind: RejectKind = "fault") -> Reject:
+    """A row set aside; its excerpt cut, and made storable where it is not."""
+    storable = excerpt[:_EXCERPT_CHARACTERS].encode("utf-8", "replace").decode("utf-8")
+    return Reject(origin, reason, storable, kind)
 
 
 def write_rejects(path: Path, rejects: Iterable[Reject]) -> int:

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
@@ -28,7 +28,7 @@ def run(step: Callable[..., None]) -> None:
     status 2, an interruption as 130; anything else is our own bug and keeps its traceback.
     """
     options = [
-        parameter
+        parameter.replace(annotation=Annotated[parameter.annotation, typer.Option()])
         for parameter in inspect.signature(step, eval_str=True).parameters.values()
         if parameter.name not in ("params", "log")
     ]

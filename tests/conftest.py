@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
-from transformers import PreTrainedTokenizerFast
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from dialogue.config import ScratchModel
 from dialogue.model import save_model, scratch_model
@@ -44,3 +46,51 @@ def tiny_model(
     folder = tmp_path_factory.mktemp("models") / "tiny"
     save_model(scratch_model(tiny_settings, tokenizer, seed=1), tokenizer, folder, domain="base")
     return folder
+
+
+@pytest.fixture(scope="session")
+def scripted_model(
+    tmp_path_factory: pytest.TempPathFactory, tokenizer: PreTrainedTokenizerFast
+) -> Callable[..., Path]:
+    """Makes folders of real models that always answer the same text, whatever they are asked.
+
+    Every token is followed by one other: no two tokens of the text may be equal. With
+    `endless=True` the text is said again and again.
+    """
+
+    def make(text: str, *, endless: bool = False, positions: int = 512) -> Path:
+        opening = tokenizer.encode("<|im_start|>assistant\n", add_special_tokens=False)
+        ids = tokenizer.encode(text, add_special_tokens=False)
+        path = [opening[-1], *ids, ids[0] if endless else tokenizer.eos_token_id]
+        assert len(set(path[:-1])) == len(path) - 1, f"{text!r} says a token twice"
+        model = _chain(path, len(tokenizer), positions)
+        folder = tmp_path_factory.mktemp("models") / "scripted"
+        save_model(model, tokenizer, folder, domain="base")
+        return folder
+
+    return make
+
+
+def _chain(path: list[int], vocabulary_size: int, positions: int) -> LlamaForCausalLM:
+    """One layer that adds nothing, and a head that knows each token's successor."""
+    size = vocabulary_size + vocabulary_size % 2
+    model = LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=vocabulary_size,
+            hidden_size=size,
+            intermediate_size=8,
+            num_hidden_layers=1,
+            num_attention_heads=1,
+            num_key_value_heads=1,
+            max_position_embeddings=positions,
+            tie_word_embeddings=False,
+        )
+    )
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.dim() == 2:
+                parameter.zero_()
+        model.model.embed_tokens.weight.copy_(torch.eye(vocabulary_size, size))
+        for token, successor in itertools.pairwise(path):
+            model.lm_head.weight[successor, token] = 10.0
+    return model

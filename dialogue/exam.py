@@ -1,0 +1,39 @@
+"""The exam: held-out dialogues of every domain so far, the same for every model in a round."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+
+from dialogue.records import Dialogue, content_digest
+
+PLAIN_TEXT = "base"
+"""The base model's own exam: documents of plain text, one turn each."""
+
+
+def compose_exam(
+    before: Iterable[Dialogue], new: Iterable[Dialogue], max_dialogues: int
+) -> dict[str, list[Dialogue]]:
+    """The parent's exam and the new domain's test dialogues, by domain, in order of learning.
+
+    A domain has at most `max_dialogues`: those with the smallest ids. Ids come from a hash of the
+    content, so that is a uniform sample, and a larger one contains it; equal dialogues count once.
+    Dialogues without a response ask nothing and are left out.
+    """
+    exam: dict[str, dict[str, Dialogue]] = {}
+    for dialogue in (*before, *new):
+        if any(turn.role == "assistant" for turn in dialogue.turns):
+            exam.setdefault(dialogue.domain, {})[dialogue.id] = dialogue
+    return {
+        domain: [dialogues[key] for key in sorted(dialogues)[:max_dialogues]]
+        for domain, dialogues in exam.items()
+    }
+
+
+def exam_digest(dialogues: Sequence[Dialogue]) -> str:
+    """SHA-256 over domain, id and content of every dialogue, whatever their order."""
+    lines = sorted(
+        f"{dialogue.domain}\x1f{dialogue.id}\x1f{content_digest(dialogue.turns)}\n"
+        for dialogue in dialogues
+    )
+    return hashlib.sha256("".join(lines).encode()).hexdigest()

@@ -1,0 +1,157 @@
+"""Which rated conversations are worth learning from, and why the others are set aside."""
+
+from __future__ import annotations
+
+import collections
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from dialogue.records import Turn, content_digest
+from dialogue.serving.store import Answer, Rating
+
+_ANONYMOUS = "(no user given)"
+_PERSONAL = {
+    "an e-mail address": re.compile(r"[\w.+-]+@[\w-]+(\.[\w-]+)+"),
+    "a telephone or card number": re.compile(r"(?<![\w.])\+?\d(?:[ ()./-]{0,2}\d){8,}(?![\w])"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SetAside:
+    """A reply that was rated up and is not learned from."""
+
+    reply_id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Harvest:
+    """Answers whose dialogues, reply included, are to be learned; and the rest, with reasons."""
+
+    kept: tuple[Answer, ...]
+    set_aside: tuple[SetAside, ...]
+
+    @property
+    def reasons(self) -> dict[str, int]:
+        """How many were set aside for which reason."""
+        counts = collections.Counter(aside.reason for aside in self.set_aside)
+        return dict(sorted(counts.items()))
+
+
+def harvest(
+    answers: Iterable[Answer],
+    ratings: Mapping[str, Rating],
+    *,
+    learned: Collection[str],
+    max_per_user: int,
+) -> Harvest:
+    """Keep the dialogues that end in a reply rated up, unless a reason speaks against one.
+
+    A dialogue's history is whatever its client sent, so it counts only where this server said
+    every assistant turn of it, and nobody rated one of them down.
+
+    Args:
+        answers: everything that was served, oldest first.
+        ratings: the last word on every rated reply, by its id.
+        learned: ids of the replies that earlier rounds have learned from.
+        max_per_user: dialogues that one user may contribute; all who give no name share one.
+    """
+    served = list(answers)
+    said = {content_digest(answer.turns) for answer in served}
+    disliked = {
+        content_digest(answer.turns) for answer in served if _opinion(answer, ratings) == "down"
+    }
+    liked = [answer for answer in served if _opinion(answer, ratings) == "up"]
+    tests: tuple[Callable[[Answer], str | None], ...] = (
+        lambda answer: "learned in an earlier round" if answer.id in learned else None,
+        _unfinished,
+        lambda answer: _untrue(answer, said, disliked),
+        _personal,
+    )
+    set_aside: list[SetAside] = []
+    sound = list(_passing(liked, tests, set_aside))
+    continued = {digest for answer in sound for digest in _prefixes(answer.history)}
+    kept = _passing(sound, (_not_continued(continued), _once(), _capped(max_per_user)), set_aside)
+    return Harvest(tuple(kept), tuple(set_aside))
+
+
+def _opinion(answer: Answer, ratings: Mapping[str, Rating]) -> str | None:
+    rating = ratings.get(answer.id)
+    return None if rating is None else rating.opinion
+
+
+def _passing(
+    answers: Iterable[Answer],
+    tests: Iterable[Callable[[Answer], str | None]],
+    set_aside: list[SetAside],
+) -> Iterator[Answer]:
+    """The answers that no test speaks against; the first reason against the others is noted."""
+    tests = tuple(tests)
+    for answer in answers:
+        reason = next((reason for test in tests if (reason := test(answer))), None)
+        if reason is None:
+            yield answer
+        else:
+            set_aside.append(SetAside(answer.id, reason))
+
+
+def _unfinished(answer: Answer) -> str | None:
+    if answer.finish_reason != "stop":
+        return f"the reply did not come to its end ({answer.finish_reason})"
+    return None if answer.text.strip() else "the reply is empty"
+
+
+def _untrue(answer: Answer, said: Collection[str], disliked: Collection[str]) -> str | None:
+    prefixes = _prefixes(answer.history)
+    if any(digest in disliked for digest in (*prefixes, content_digest(answer.turns))):
+        return "it holds a reply that was rated down"
+    if any(digest not in said for digest in prefixes):
+        return "it holds an assistant turn that was not served here"
+    return None
+
+
+def _personal(answer: Answer) -> str | None:
+    for what, pattern in _PERSONAL.items():
+        if any(pattern.search(turn.text) for turn in answer.turns):
+            return f"it seems to hold {what}"
+    return None
+
+
+def _prefixes(history: tuple[Turn, ...]) -> list[str]:
+    """Digests of the dialogue up to each assistant turn of its history."""
+    ends = [index for index, turn in enumerate(history, 1) if turn.role == "assistant"]
+    return [content_digest(history[:end]) for end in ends]
+
+
+def _not_continued(continued: Collection[str]) -> Callable[[Answer], str | None]:
+    def test(answer: Answer) -> str | None:
+        if content_digest(answer.turns) in continued:
+            return "a longer dialogue that is kept contains it"
+        return None
+
+    return test
+
+
+def _once() -> Callable[[Answer], str | None]:
+    seen: set[str] = set()
+
+    def test(answer: Answer) -> str | None:
+        digest = content_digest(answer.turns)
+        if digest in seen:
+            return "the same dialogue is kept already"
+        seen.add(digest)
+        return None
+
+    return test
+
+
+def _capped(max_per_user: int) -> Callable[[Answer], str | None]:
+    counts: collections.Counter[str] = collections.Counter()
+
+    def test(answer: Answer) -> str | None:
+        user = answer.user or _ANONYMOUS
+        counts[user] += 1
+        return f"more than {max_per_user} of one user" if counts[user] > max_per_user else None
+
+    return test

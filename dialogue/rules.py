@@ -1,0 +1,215 @@
+"""The kinds of gate rules: each turns one rule on one domain into a finding."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from dialogue.config import Gate, Rule
+from dialogue.metrics import METRICS, Floats, Metric
+from dialogue.scores import Key, ModelRole, Sample
+from dialogue.statistics import Bootstrap, bootstrap, dialogues_needed, interval, p_value
+from dialogue.verdict import Finding, State
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What every rule looks at: the scores, how sure to be, and whom to compare with."""
+
+    samples: Mapping[Key, Sample]
+    gate: Gate
+    champion: str | None
+
+    @property
+    def domains(self) -> tuple[str, ...]:
+        """The candidate's exam, domain by domain, in the order it was taken."""
+        return tuple(dict.fromkeys(key.domain for key in self.samples if key.role == "candidate"))
+
+    def num_dialogues(self, domain: str) -> int:
+        """How many dialogues of a domain the candidate was examined on."""
+        ids = [
+            sample.ids
+            for key, sample in self.samples.items()
+            if key.role == "candidate" and key.domain == domain
+        ]
+        return len(np.unique(np.concatenate(ids))) if ids else 0
+
+    def sample(self, role: ModelRole, domain: str, metric: str) -> Sample | None:
+        """One metric of the candidate or the champion, if it was measured."""
+        for key, sample in self.samples.items():
+            if (key.role, key.domain, key.metric) == (role, domain, metric):
+                return sample
+        return None
+
+
+def bound(rule: Rule, domain: str, evidence: Evidence) -> Finding:
+    """The metric on its own against `min` or `max`, of which the rule has one."""
+    metric = METRICS[rule.metric]
+    finding = _blank(rule, domain)
+    sample = evidence.sample("candidate", domain, rule.metric)
+    whole = None if sample is None else _bootstrap(sample, metric, evidence.gate)
+    if sample is None or whole is None or not np.isfinite(whole.estimate):
+        return _missing(finding, "candidate")
+    sign, limit = (1, rule.min) if rule.min is not None else (-1, rule.max)
+    assert limit is not None
+    word = "at least" if sign > 0 else "at most"
+    held = sign * whole.estimate >= sign * limit
+    finding = replace(
+        finding,
+        value=whole.estimate,
+        interval=interval(whole, 1 - evidence.gate.alpha),
+        bound=limit,
+        state="passed" if held else "failed",
+        reason=f"{domain} has {rule.metric} {whole.estimate:.4g}; {word} {limit:g} is asked",
+    )
+    if metric.evidence == "estimate":
+        return _enough(finding, evidence.num_dialogues(domain), evidence)
+    turned = whole if sign > 0 else _bootstrap(sample, metric, evidence.gate, sign=-1)
+    return _tested(finding, turned, sign * limit, evidence)
+
+
+def superiority(rule: Rule, domain: str, evidence: Evidence) -> Finding:
+    """Better than the champion, by more than chance explains."""
+    finding, change = _comparison(rule, domain, evidence, threshold=0.0)
+    if change is None:
+        return finding
+    state: State = "passed" if change.estimate > 0 else "failed"
+    return _tested(replace(finding, state=state), change, 0.0, evidence)
+
+
+def non_inferiority(rule: Rule, domain: str, evidence: Evidence) -> Finding:
+    """Not worse than the champion by the margin or more."""
+    assert rule.margin is not None
+    finding, change = _comparison(rule, domain, evidence, threshold=-rule.margin)
+    if change is None:
+        return finding
+    state: State = "passed" if change.estimate > -rule.margin else "failed"
+    reason = f"{finding.reason}; at most {rule.margin:.1%} worse is allowed"
+    finding = replace(finding, state=state, reason=reason if state == "failed" else finding.reason)
+    return _tested(finding, change, -rule.margin, evidence)
+
+
+def suspicion(rule: Rule, domain: str, evidence: Evidence) -> Finding:
+    """An improvement too good to be true: an alarm, so the estimate alone sets it off."""
+    assert rule.margin is not None
+    finding, change = _comparison(rule, domain, evidence, threshold=rule.margin)
+    if change is None:
+        return finding
+    if change.estimate <= rule.margin:
+        finding = replace(finding, state="passed")
+        return _enough(finding, evidence.num_dialogues(domain), evidence)
+    reason = f"{finding.reason}, which is too good to be true: look for a leak of the exam"
+    return replace(finding, state="failed", reason=reason)
+
+
+KINDS: dict[str, Callable[[Rule, str, Evidence], Finding]] = {
+    "bound": bound,
+    "superiority": superiority,
+    "non_inferiority": non_inferiority,
+    "suspicion": suspicion,
+}
+
+
+def _comparison(
+    rule: Rule, domain: str, evidence: Evidence, threshold: float
+) -> tuple[Finding, Bootstrap | None]:
+    """Candidate beside champion; None in place of the change where they cannot be compared."""
+    metric = METRICS[rule.metric]
+    finding = _blank(rule, domain)
+    if evidence.champion is None:
+        reason = f"{domain}: there is no champion to compare {rule.metric} with"
+        return replace(finding, state="not counted", reason=reason), None
+    ours = evidence.sample("candidate", domain, rule.metric)
+    theirs = evidence.sample("champion", domain, rule.metric)
+    if ours is None or theirs is None:
+        return _missing(finding, "candidate" if ours is None else "champion"), None
+    if not np.array_equal(ours.ids, theirs.ids):
+        reason = f"{domain}: {rule.metric} of candidate and champion is of different dialogues"
+        return replace(finding, reason=reason), None
+    value = _bootstrap(ours, metric, evidence.gate)
+    reference = _bootstrap(theirs, metric, evidence.gate).estimate
+    if not (np.isfinite(value.estimate) and np.isfinite(reference)):
+        return _missing(finding, "champion" if np.isfinite(value.estimate) else "candidate"), None
+    change = _bootstrap_change(ours, theirs, metric, evidence.gate)
+    finding = replace(
+        finding,
+        value=value.estimate,
+        interval=interval(value, 1 - evidence.gate.alpha),
+        champion_value=reference,
+        bound=reference + metric.sign * threshold * abs(reference),
+        change=change.estimate,
+        change_interval=interval(change, 1 - 2 * evidence.gate.alpha),
+        reason=(
+            f"{domain} is {_amount(change.estimate)} the champion in {rule.metric} "
+            f"({value.estimate:.4g} against {reference:.4g})"
+        ),
+    )
+    return finding, change
+
+
+def _bootstrap(sample: Sample, metric: Metric, gate: Gate, sign: int = 1) -> Bootstrap:
+    """The metric of one model, or its negative."""
+    clusters = np.stack([sample.value, sample.weight], axis=1)
+    return bootstrap(
+        clusters,
+        lambda totals: sign * metric(totals[..., 0], totals[..., 1]),
+        gate.resamples,
+        gate.seed,
+    )
+
+
+def _bootstrap_change(ours: Sample, theirs: Sample, metric: Metric, gate: Gate) -> Bootstrap:
+    """The relative improvement over the champion, dialogue paired with dialogue."""
+    clusters = np.stack([ours.value, ours.weight, theirs.value, theirs.weight], axis=1)
+    return bootstrap(
+        clusters,
+        lambda totals: _improvement(
+            metric(totals[..., 0], totals[..., 1]), metric(totals[..., 2], totals[..., 3]), metric
+        ),
+        gate.resamples,
+        gate.seed,
+    )
+
+
+def _improvement(ours: Floats, theirs: Floats, metric: Metric) -> Floats:
+    """Relative to the champion, positive for better. Against 0 any difference is infinite."""
+    difference = metric.sign * (ours - theirs)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(difference == 0, 0.0, difference / np.abs(theirs))
+
+
+def _amount(change: float) -> str:
+    if change == 0:
+        return "no better and no worse than"
+    word = "better than" if change > 0 else "worse than"
+    return f"{abs(change):.1%} {word}" if np.isfinite(change) else word
+
+
+def _tested(finding: Finding, sample: Bootstrap, threshold: float, evidence: Evidence) -> Finding:
+    """The finding with its one-sided test; whether p is small enough is decided with the others."""
+    finding = replace(
+        finding,
+        p_value=p_value(sample, threshold),
+        needed=dialogues_needed(sample, threshold, evidence.gate.alpha),
+    )
+    return _enough(finding, sample.num_clusters, evidence)
+
+
+def _enough(finding: Finding, count: int, evidence: Evidence) -> Finding:
+    """Too few dialogues decide nothing, whatever their numbers say."""
+    needed = evidence.gate.min_dialogues
+    if count >= needed:
+        return finding
+    reason = f"{finding.slice} has {count} dialogues for {finding.metric}; at least {needed} decide"
+    return replace(finding, state="undecided", reason=reason, p_value=None, needed=needed)
+
+
+def _blank(rule: Rule, domain: str) -> Finding:
+    return Finding(rule.name, rule.metric, domain, rule.kind, state="failed", reason="")
+
+
+def _missing(finding: Finding, role: str) -> Finding:
+    reason = f"{finding.slice}: the {role} has no {finding.metric}, and what is missing fails"
+    return replace(finding, reason=reason)

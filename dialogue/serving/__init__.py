@@ -1,0 +1,1 @@
+"""The chat server: one model, many people, every reply kept."""

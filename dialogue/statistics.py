@@ -1,0 +1,177 @@
+"""Paired cluster bootstrap over dialogues, one-sided tests, Holm, and the power to decide.
+
+A dialogue is one cluster: its tokens, replies and metrics stand or fall together. Shapes: n
+clusters, k columns, B resamples.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import special
+
+Floats = NDArray[np.float64]
+Statistic = Callable[[Floats], Floats]
+"""From column sums [..., k] to one number each [...]; NaN where it is undefined."""
+
+_CELLS_AT_ONCE = 4_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Bootstrap:
+    """A statistic with what its resamples say of it.
+
+    Attributes:
+        estimate: the statistic on the dialogues as they are.
+        resampled: the statistic on each resample, sorted [B]; undefined ones are left out.
+        acceleration: how its spread changes with its value, by the jackknife.
+        num_clusters: n.
+    """
+
+    estimate: float
+    resampled: Floats
+    acceleration: float
+    num_clusters: int
+
+
+def bootstrap(clusters: Floats, statistic: Statistic, resamples: int, seed: int) -> Bootstrap:
+    """Resample whole clusters with replacement.
+
+    Columns of one row belong to one dialogue, so a statistic of several models' columns is paired.
+    Equal n and seed give equal resamples: differences between rules are not differences of luck.
+
+    Args:
+        clusters: [n, k], one row per dialogue; the columns are summed, then `statistic` is taken.
+        statistic: what is to be known, from the columns' sums.
+        resamples: B.
+        seed: of the generator that draws the resamples.
+
+    Raises:
+        ValueError: there is no dialogue.
+    """
+    num_clusters = len(clusters)
+    if num_clusters == 0:
+        raise ValueError("a bootstrap needs at least one dialogue")
+    totals = clusters.sum(axis=0)
+    generator = np.random.default_rng(seed)
+    even = np.full(num_clusters, 1 / num_clusters)
+    at_once = max(1, _CELLS_AT_ONCE // num_clusters)
+    resampled = np.concatenate(
+        [
+            statistic(
+                generator.multinomial(num_clusters, even, size=min(at_once, resamples - start))
+                @ clusters
+            )
+            for start in range(0, resamples, at_once)
+        ]
+    )
+    return Bootstrap(
+        estimate=float(statistic(totals)),
+        resampled=np.sort(resampled[~np.isnan(resampled)]),
+        acceleration=_acceleration(statistic(totals - clusters)),
+        num_clusters=num_clusters,
+    )
+
+
+def interval(sample: Bootstrap, confidence: float = 0.95) -> tuple[float, float]:
+    """Two-sided BCa interval: Efron 1987, "Better bootstrap confidence intervals", equation 3.8.
+
+    NaN where the estimate, or every resample, is undefined.
+    """
+    if np.isnan(sample.estimate) or len(sample.resampled) == 0:
+        return (float("nan"), float("nan"))
+    tail = (1 - confidence) / 2
+    levels = [_corrected_level(sample, tail), _corrected_level(sample, 1 - tail)]
+    low, high = np.quantile(sample.resampled, levels, method="inverted_cdf")
+    return float(low), float(high)
+
+
+def p_value(sample: Bootstrap, threshold: float) -> float:
+    """One-sided p for the claim that the statistic exceeds `threshold`.
+
+    It is the level at which the BCa interval's lower end meets the threshold, so a test at α
+    agrees with the interval of confidence 1 - 2α. Never below 1 / (B + 1): resamples that all
+    agree prove no more than their number. NaN where the statistic is undefined.
+    """
+    count = len(sample.resampled)
+    if np.isnan(sample.estimate) or count == 0:
+        return float("nan")
+    smallest = 1 / (count + 1)
+    if sample.resampled[0] == sample.resampled[-1]:
+        return smallest if sample.estimate > threshold else 1.0
+    at_most = int(np.searchsorted(sample.resampled, threshold, side="right"))
+    reached = np.clip(at_most / count, smallest, 1 - smallest)
+    bias = _bias(sample)
+    distance = float(special.ndtri(reached)) - bias
+    corrected = _stretched(distance, -sample.acceleration) - bias
+    return float(np.clip(special.ndtr(corrected), smallest, 1.0))
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Adjusted p-values, in the order given: reject where ≤ α. Holm 1979.
+
+    An undefined p-value counts as 1.
+    """
+    values = np.nan_to_num(np.asarray(p_values, dtype=np.float64), nan=1.0)
+    order = np.argsort(values, kind="stable")
+    factors = np.arange(len(values), 0, -1)
+    adjusted = np.empty_like(values)
+    adjusted[order] = np.minimum(np.maximum.accumulate(values[order] * factors), 1.0)
+    return [float(value) for value in adjusted]
+
+
+def dialogues_needed(
+    sample: Bootstrap, threshold: float, alpha: float, power: float = 0.8
+) -> int | None:
+    """How many dialogues show at level α, with this power, that the statistic exceeds a threshold.
+
+    By the normal approximation, taking the estimate for the truth and a spread that falls with the
+    square root of the number. None where the estimate does not exceed the threshold, or the
+    spread is unknown.
+    """
+    distance = sample.estimate - threshold
+    finite = sample.resampled[np.isfinite(sample.resampled)]
+    if not distance > 0 or len(finite) < 2 or len(finite) < len(sample.resampled):
+        return None
+    spread = float(np.std(finite, ddof=1))
+    reach = float(special.ndtri(1 - alpha) + special.ndtri(power)) * spread / distance
+    return max(2, int(np.ceil(sample.num_clusters * reach**2)))
+
+
+def _bias(sample: Bootstrap) -> float:
+    """z0: how far the estimate stands from its resamples' median; ties count half."""
+    count = len(sample.resampled)
+    below = int(np.searchsorted(sample.resampled, sample.estimate, side="left"))
+    until = int(np.searchsorted(sample.resampled, sample.estimate, side="right"))
+    share = np.clip((below + until) / (2 * count), 1 / (count + 1), count / (count + 1))
+    return float(special.ndtri(share))
+
+
+def _acceleration(left_out: Floats) -> float:
+    """Sixth of the skewness of the jackknife's influence; 0 where it is undefined."""
+    if not np.all(np.isfinite(left_out)):
+        return 0.0
+    influence: Floats = left_out.mean() - left_out
+    square = float((influence**2).sum())
+    # Below this the differences are rounding, and their cubes would say nothing.
+    if square <= len(left_out) * (1e-12 * max(1.0, float(np.abs(left_out).max()))) ** 2:
+        return 0.0
+    skewness = float((influence**3).sum()) / math.pow(square, 1.5)
+    return skewness / 6
+
+
+def _corrected_level(sample: Bootstrap, level: float) -> float:
+    """The quantile of the resamples that bounds the statistic at `level`."""
+    bias = _bias(sample)
+    shifted = bias + float(special.ndtri(level))
+    return float(special.ndtr(bias + _stretched(shifted, sample.acceleration)))
+
+
+def _stretched(distance: float, acceleration: float) -> float:
+    """A distance in spreads that change on the way; infinite where it passes the pole."""
+    scale = 1 - acceleration * distance
+    return distance / scale if scale > 0 else math.copysign(math.inf, distance)

@@ -1,0 +1,175 @@
+"""What the gates answer: a finding per rule and slice, and the verdict with its one sentence."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+Decision = Literal["PROMOTE", "REJECT", "INCONCLUSIVE"]
+State = Literal["passed", "failed", "undecided", "not counted"]
+
+_ABSOLUTE = "bound"
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """The model that is judged: the domain it learned last, its digest and its parent's."""
+
+    domain: str
+    digest: str
+    parent: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One rule on one domain: the number, what it was held against, and what came of it.
+
+    Attributes:
+        slice: the domain.
+        value: the candidate's metric, with its two-sided `interval` of confidence 1 - α.
+        champion_value: the champion's metric.
+        bound: what `value` must not pass; for a comparison, taken from the champion's value.
+        change: relative improvement over the champion (0.02: two per cent better), with an
+            interval of confidence 1 - 2α, which agrees with the one-sided test at α.
+        p_value: of the one-sided test, before Holm; None for rules that test nothing.
+        state: `undecided` where the evidence is too thin to pass, yet not against the candidate.
+        needed: dialogues that would decide it, as far as the power check can say.
+        reason: one clause for people.
+    """
+
+    rule: str
+    metric: str
+    slice: str
+    kind: str
+    state: State
+    reason: str
+    value: float | None = None
+    interval: tuple[float, float] | None = None
+    champion_value: float | None = None
+    bound: float | None = None
+    change: float | None = None
+    change_interval: tuple[float, float] | None = None
+    p_value: float | None = None
+    adjusted_p_value: float | None = None
+    needed: int | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain values; what is not finite becomes null."""
+        passed = None if self.state == "not counted" else self.state == "passed"
+        return {name: _plain(value) for name, value in asdict(self).items()} | {"passed": passed}
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The decision, the sentence that says it, and the evidence it rests on.
+
+    Attributes:
+        champion: digest of the model the candidate was compared with; None: there was none.
+        exam_digest: of the dialogues both were scored on.
+        evidence_digest: SHA-256 of the scores.
+        metrics: the candidate's, domain → metric → value.
+    """
+
+    verdict: Decision
+    sentence: str
+    candidate: Candidate
+    champion: str | None
+    exam_digest: str
+    evidence_digest: str
+    rules: tuple[Finding, ...]
+    metrics: dict[str, dict[str, float]]
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain values, for verdict.json."""
+        return asdict(self) | {"rules": [finding.to_json() for finding in self.rules]}
+
+    def to_markdown(self) -> str:
+        """The sentence and a table of the rules."""
+        lines = [
+            f"**{self.sentence}**",
+            "",
+            f"Candidate {self.candidate.domain} `{self.candidate.digest[:12]}`, "
+            + (f"champion `{self.champion[:12]}`." if self.champion else "no champion yet."),
+            "",
+            "| rule | domain | metric | value | interval | bound | champion | p (Holm) | result |",
+            "|---|---|---|---|---|---|---|---|---|",
+        ]
+        return "\n".join([*lines, *map(_table_row, self.rules)]) + "\n"
+
+
+def decide(
+    findings: Sequence[Finding], candidate: Candidate, champion: str | None
+) -> tuple[Decision, str]:
+    """One decision from all findings: what failed outweighs what is undecided.
+
+    A promotion needs at least one rule that counts.
+    """
+    failed = [finding for finding in findings if finding.state == "failed"]
+    undecided = [finding for finding in findings if finding.state == "undecided"]
+    passed = [finding for finding in findings if finding.state == "passed"]
+    if failed:
+        return "REJECT", f"REJECT: {_reasons(failed)}."
+    if undecided:
+        needed = max((finding.needed or 0 for finding in undecided), default=0)
+        enough = f"; about {needed:,} dialogues would decide it" if needed else ""
+        return "INCONCLUSIVE", f"INCONCLUSIVE: {_reasons(undecided)}{enough}."
+    if not passed:
+        return "INCONCLUSIVE", "INCONCLUSIVE: no rule counted, for there is no champion yet."
+    if champion is None:
+        count = "its one absolute rule" if len(passed) == 1 else f"all {len(passed)} absolute rules"
+        return "PROMOTE", (
+            f"PROMOTE: {candidate.domain} passes {count}; there is no champion yet, so only "
+            "absolute rules counted."
+        )
+    return "PROMOTE", f"PROMOTE: {_praise(passed, candidate, champion)}."
+
+
+def _reasons(findings: Sequence[Finding]) -> str:
+    rest = len(findings) - 1
+    more = f" (and {rest} more rule{'s' if rest > 1 else ''}: see the table)" if rest else ""
+    return findings[0].reason + more
+
+
+def _praise(passed: Sequence[Finding], candidate: Candidate, champion: str) -> str:
+    gains = [finding for finding in passed if finding.kind == "superiority"]
+    kept = [
+        finding
+        for finding in passed
+        if finding.kind == "non_inferiority" and finding.change is not None
+    ]
+    parts = [finding.reason for finding in gains] or [
+        f"{candidate.domain} passes all {len(passed)} rules against champion {champion[:12]}"
+    ]
+    if kept:
+        worst = min(kept, key=lambda finding: finding.change or 0.0)
+        parts.append(f"of the domains to keep, {worst.reason}")
+    return "; ".join(parts)
+
+
+def _table_row(finding: Finding) -> str:
+    cells = [
+        finding.rule,
+        finding.slice,
+        finding.metric,
+        _number(finding.value),
+        "–" if finding.interval is None else " … ".join(map(_number, finding.interval)),
+        _number(finding.bound),
+        _number(finding.champion_value),
+        _number(finding.adjusted_p_value),
+        f"{finding.state}: {finding.reason}",
+    ]
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None or not math.isfinite(value) else f"{value:.4g}"
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, tuple):
+        return None if any(_plain(part) is None for part in value) else list(value)
+    return value

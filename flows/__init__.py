@@ -1,0 +1,1 @@
+"""WHEN: Prefect flows that chain the steps and act on their verdict."""

@@ -1,0 +1,112 @@
+"""A round of the lifelong loop: whom the candidate must beat, what the curriculum gains."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from dialogue.config import Params, load_params
+from dialogue.manifest import read_manifest
+from tasks import releases
+from tasks._verdict import read_verdict
+from tasks.graph import Graph
+from tasks.releases import Release
+from tasks.settings import append_entry, edited_params
+
+PARAMS = "params.yaml"
+FEEDBACK = "feedback_"
+EVIDENCE = "rows.parquet"
+"""Among a domain's scores: one row per dialogue and metric, what the verdict rests on."""
+
+
+def begin_round(project: Path, graph: Graph) -> bool:
+    """Write the champion's digest into the candidate's lesson, where it must beat another one.
+
+    DVC then evaluates and judges the candidate again, and nothing else. A candidate that reigns
+    already keeps the opponent it was judged against; without a champion there is none.
+
+    Returns:
+        Whether params.yaml changed, and with it what is stale.
+
+    Raises:
+        ValueError: params.yaml is not valid.
+    """
+    params = load_params(project / PARAMS)
+    champion = releases.champion(releases.open_store(project))
+    against = params.curriculum[params.candidate].against
+    if champion is None:
+        wanted = None
+    elif champion.digest == candidate_digest(project, graph, params.candidate):
+        wanted = against
+    else:
+        wanted = champion.digest
+    if wanted == against:
+        return False
+    with edited_params(project / PARAMS) as settings:
+        lesson = settings["curriculum"][params.candidate]
+        if wanted is None:
+            del lesson["against"]
+        else:
+            lesson["against"] = wanted
+    return True
+
+
+def next_feedback_round(params: Params) -> str:
+    """The name of the round that learns from feedback next: `feedback_1`, `feedback_2`, …."""
+    return f"{FEEDBACK}{1 + max(map(_round_number, params.curriculum), default=0)}"
+
+
+def append_round(project: Path, domain: str, source: Path, champion: Release) -> None:
+    """Let the curriculum go on from the champion with the dialogues in `source`.
+
+    Args:
+        project: the project's root.
+        domain: the round's name.
+        source: its dialogues, a `messages` file, relative to the project.
+        champion: who reigns; a candidate that was rejected since is a branch that ends there.
+
+    Raises:
+        ValueError: the domain that the champion learned last is no longer in the curriculum.
+    """
+    after = champion.verdict["candidate"]["domain"]
+    with edited_params(project / PARAMS) as settings:
+        if after not in settings["curriculum"]:
+            raise ValueError(
+                f"curriculum: the champion learned `{after}` last, which is not there any more; "
+                "put it back, for the next round continues from it"
+            )
+        append_entry(settings["curriculum"], domain, {"after": after}, inline=True)
+        entry = {
+            "kind": "file",
+            "path": source.as_posix(),
+            "format": "messages",
+            "licence": "what users said here",
+            "limit": None,
+        }
+        append_entry(settings["ingest"]["sources"], domain, entry, inline=False)
+
+
+def candidate_folder(graph: Graph, domain: str) -> Path:
+    """Where fine-tuning writes the model that learned `domain`, relative to the project."""
+    return graph.output(f"finetune@{domain}", "models/*")
+
+
+def candidate_digest(project: Path, graph: Graph, domain: str) -> str | None:
+    """The digest of that model, or None where it was never made."""
+    folder = project / candidate_folder(graph, domain)
+    return str(read_manifest(folder)["digest"]) if folder.is_dir() else None
+
+
+def verdict_of(project: Path, graph: Graph) -> Mapping[str, Any]:
+    """The verdict that the gate wrote.
+
+    Raises:
+        ValueError: there is none yet, or it is damaged.
+    """
+    return read_verdict(project / graph.output("gate", "*.json"))
+
+
+def _round_number(domain: str) -> int:
+    number = domain.removeprefix(FEEDBACK)
+    return int(number) if domain.startswith(FEEDBACK) and number.isdecimal() else 0

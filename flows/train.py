@@ -1,0 +1,90 @@
+"""Train: from raw dialogues to the verdict, whatever of it is stale."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from prefect import flow
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
+from prefect.task_runners import ThreadPoolTaskRunner
+
+from flows import rounds
+from flows.stages import EVENTS, StageResult, run_stages
+from tasks import tracking
+from tasks.graph import Graph, read_graph
+from tasks.processes import Processes
+
+# A stage mostly waits for its process; four of them keep two cores busy in the graph's wide part.
+_MAX_PARALLEL = max(4, os.cpu_count() or 1)
+_MARKS = {True: "passed", False: "failed", None: "does not count"}
+
+
+# Prefect annotates flows with the one kind of task runner whose futures are of the base class.
+@flow(name="train", task_runner=ThreadPoolTaskRunner(max_workers=_MAX_PARALLEL))  # type: ignore[arg-type]
+def train() -> dict[str, Any]:
+    """Bring the project in the working directory up to date, up to the verdict.
+
+    Returns:
+        `{"stages": [{"stage", "outcome", "seconds"}], "verdict": …, "pipeline": …}`; `pipeline` is
+        the key of the parent run in MLflow, or None where nothing was stale.
+
+    Raises:
+        ValueError: the project cannot be run as it stands.
+        StageError: a stage failed.
+    """
+    project = Path.cwd()
+    graph = read_graph(project)
+    if rounds.begin_round(project, graph):
+        graph = read_graph(project)
+    terminal = EVENTS.isEnabledFor(logging.DEBUG)
+    pipeline = tracking.start_pipeline(project, "train") if graph.stale else None
+    if pipeline is None:
+        results = run_stages(graph, Processes(project, terminal))
+    else:
+        results = _run_tracked(project, graph, pipeline, terminal)
+    verdict = rounds.verdict_of(project, graph)
+    _publish(verdict)
+    stages = [asdict(result) for result in results]
+    return {"stages": stages, "verdict": dict(verdict), "pipeline": pipeline}
+
+
+def _run_tracked(project: Path, graph: Graph, key: str, terminal: bool) -> list[StageResult]:
+    """Run the stages under one parent run in MLflow, which ends as they do."""
+    processes = Processes(project, terminal, {tracking.PIPELINE_VARIABLE: key})
+    try:
+        results = run_stages(graph, processes)
+    except Exception:
+        tracking.finish_pipeline(project, key, "FAILED")
+        raise
+    except BaseException:
+        tracking.finish_pipeline(project, key, "KILLED")
+        raise
+    tracking.finish_pipeline(project, key, "FINISHED", rounds.verdict_of(project, graph))
+    return results
+
+
+def _publish(verdict: Mapping[str, Any]) -> None:
+    """Metrics and verdict as artifacts of the flow run, for Prefect's pages."""
+    metrics = verdict["metrics"]
+    names = sorted({name for values in metrics.values() for name in values})
+    rows = [
+        {"metric": name} | {domain: _number(values.get(name)) for domain, values in metrics.items()}
+        for name in names
+    ]
+    create_table_artifact(table=rows, key="metrics", description="The candidate by domain")
+    rules = [
+        f"| {_MARKS[rule['passed']]} | {rule['rule']} | {rule['slice']} | {rule['reason']} |"
+        for rule in verdict["rules"]
+    ]
+    table = ["| | rule | domain | reason |", "|---|---|---|---|", *rules]
+    markdown = "\n".join([f"# {verdict['verdict']}", "", verdict["sentence"], "", *table])
+    create_markdown_artifact(markdown=markdown, key="verdict", description=verdict["sentence"])
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.4g}"

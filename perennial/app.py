@@ -1,0 +1,68 @@
+"""The `perennial` command: its subcommands, and how every one of them ends."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from types import FrameType
+
+import typer
+
+from perennial.chat import chat_command
+from perennial.doctor import doctor_command
+from perennial.profile import profile_command
+from perennial.promote import promote_command, rollback_command
+from perennial.run import run_command
+from perennial.serve import serve_command
+from perennial.status import status_command
+from perennial.trace import trace_command
+
+USER_ERROR = 2
+INTERRUPTED = 130
+
+_COMMANDS = (
+    ("run", run_command, "perennial run"),
+    ("chat", chat_command, "perennial chat"),
+    ("serve", serve_command, "perennial serve --port 8200"),
+    ("status", status_command, "perennial status"),
+    ("promote", promote_command, "perennial promote 3 --override --reason 'the pilot liked it'"),
+    ("rollback", rollback_command, "perennial rollback --reason 'it answers too curtly'"),
+    ("trace", trace_command, "perennial trace 3"),
+    ("doctor", doctor_command, "perennial doctor"),
+    ("profile", profile_command, "perennial profile tiny"),
+)
+
+
+def main() -> None:
+    """Run a subcommand; a fault the person can mend ends as `error:` lines and exit status 2."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        # A run started with nohup is meant to outlive its terminal.
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, _interrupt)
+    try:
+        application()()
+    except (ValueError, OSError) as error:
+        for line in str(error).splitlines():
+            sys.stderr.write(f"error: {line}\n")
+        raise SystemExit(USER_ERROR) from None
+    except KeyboardInterrupt:
+        raise SystemExit(INTERRUPTED) from None
+
+
+def application() -> typer.Typer:
+    """The parser of the command line."""
+    app = typer.Typer(
+        help="A chatbot that keeps learning, and never gets worse unnoticed.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode="rich",
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    for name, command, example in _COMMANDS:
+        app.command(name, epilog=f"Example: [bold]{example}[/bold]")(command)
+    return app
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt

@@ -1,0 +1,67 @@
+"""`perennial profile`: switches params.yaml between its sets of values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from perennial.project import enter_project
+
+_FOLDER = "profiles"
+
+
+def profile_command(
+    name: Annotated[str, typer.Argument(help="a file of profiles/, without .yaml")],
+) -> None:
+    """Write the values of a profile into params.yaml; everything else in it stays.
+
+    `default` continues a pretrained model, `scratch` begins from nothing, `tiny` takes seconds.
+    """
+    from rich.console import Console
+
+    from tasks.settings import edited_params, read_settings
+
+    project, _ = enter_project()
+    profile = read_settings(_file(project, name))
+    with edited_params(project / "params.yaml") as settings:
+        changes = list(_apply(settings, profile))
+    console = Console(highlight=False)
+    for field, before, after in changes:
+        console.print(f"  {field}: {before} → {after}", markup=False, soft_wrap=True)
+    console.print(f"params.yaml holds the profile {name}; `perennial run` trains it.")
+
+
+def _file(project: Path, name: str) -> Path:
+    path = project / _FOLDER / f"{name}.yaml"
+    if not path.is_file():
+        known = ", ".join(sorted(file.stem for file in (project / _FOLDER).glob("*.yaml")))
+        raise ValueError(f"profiles: no profile `{name}`; there are {known or 'none'}")
+    return path
+
+
+def _apply(
+    settings: Any, profile: Mapping[str, Any], at: str = ""
+) -> Iterator[tuple[str, str, str]]:
+    """Set every value of the profile; yields what changed: field, before, after.
+
+    A mapping with a `kind` is one value: the keys of another kind would not fit into it.
+    """
+    for key, value in profile.items():
+        field = f"{at}{key}"
+        if key not in settings:
+            raise ValueError(f"params.yaml: `{field}` is missing, and the profile sets it; add it")
+        before = settings[key]
+        if isinstance(value, Mapping) and isinstance(before, Mapping) and "kind" not in value:
+            yield from _apply(before, value, f"{field}.")
+        elif before != value:
+            settings[key] = value
+            yield field, _short(before), _short(value)
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return f"{value['kind']} …" if "kind" in value else "…"
+    return f"{len(value)} entries" if isinstance(value, list) else str(value)

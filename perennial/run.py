@@ -1,0 +1,127 @@
+"""`perennial run`: everything that is stale, up to the champion."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from perennial.project import enter_project
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from dialogue.config import Params
+    from tasks.processes import StageError
+
+
+def run_command(
+    feedback: Annotated[
+        bool, typer.Option("--feedback", help="first make a round of what people said of replies")
+    ] = False,
+) -> None:
+    """Train what is stale, judge the candidate and, where the verdict allows it, promote it.
+
+    Stages run in parallel where they can; what did not change comes from the cache. Interrupt it
+    whenever you like: the next run goes on.
+    """
+    # Imported in here, as in every command: `perennial --help` answers at once.
+    from rich.console import Console
+
+    from perennial.summary import print_summary
+    from tasks.processes import StageError
+
+    project, params = enter_project()
+    console = Console(highlight=False)
+    start = time.monotonic()
+    try:
+        ended = None if feedback else _nothing_to_do(project, params)
+        ended = ended or _run_flows(project, console, feedback)
+    except KeyboardInterrupt:
+        console.print("interrupted; `perennial run` goes on from here")
+        raise
+    except StageError as error:
+        raise typer.Exit(_report(error)) from None
+    if ended.get("round", "") is None:
+        console.print(ended["reason"], markup=False)
+    else:
+        print_summary(console, project, ended, time.monotonic() - start)
+
+
+def _nothing_to_do(project: Path, params: Params) -> dict[str, Any] | None:
+    """The end of the last run, where nothing changed since: found without starting Prefect."""
+    from flows import rounds
+    from tasks import releases
+    from tasks.graph import read_graph
+
+    graph = read_graph(project)
+    if rounds.begin_round(project, graph) or graph.stale:
+        return None
+    verdict = rounds.verdict_of(project, graph)
+    store = releases.open_store(project)
+    known = releases.release_of(store, verdict["candidate"]["digest"])
+    champion = releases.champion(store)
+    if known is None or known.verdict != verdict:
+        return None
+    reigns = champion is not None and champion.digest == known.digest
+    if not reigns and verdict["verdict"] == "PROMOTE":
+        return None
+    outcome = "reigns" if reigns else "refused"
+    release = {
+        "version": known.version,
+        "digest": known.digest,
+        "created": False,
+        "verdict": verdict["verdict"],
+        "outcome": outcome,
+        "reason": verdict["sentence"],
+    } | _reconcile(project, params)
+    stages = [{"stage": name, "outcome": "unchanged", "seconds": 0.0} for name in graph.parents]
+    return {"stages": stages, "verdict": verdict, "release": release}
+
+
+def _reconcile(project: Path, params: Params) -> dict[str, str]:
+    """An alias that was moved in MLflow's UI meanwhile is a request, and gets its answer."""
+    import functools
+
+    from tasks.promote import reconcile
+    from tasks.serve import smoke
+
+    answer = reconcile(params, project, smoke=functools.partial(smoke, params))
+    return {} if answer.outcome == "in step" else {"alias": f"{answer.outcome}: {answer.reason}"}
+
+
+def _run_flows(project: Path, console: Console, feedback: bool) -> dict[str, Any]:
+    """Train, then release, as Prefect flows; or, with feedback, the flow that chains all three."""
+    os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
+    from flows.prefect_server import prefect_server
+    from perennial.display import shown_stages
+
+    console.print("starting …", style="dim")
+    with prefect_server(project):
+        from flows.lifelong import lifelong
+        from flows.release import release
+        from flows.stages import EVENTS
+        from flows.train import train
+
+        with shown_stages(console, EVENTS):
+            if feedback:
+                return lifelong()
+            trained = train()
+            console.print("releasing: registration, smoke test in a real server, promotion …")
+            return {**trained, "release": release(trained["pipeline"])}
+
+
+def _report(error: StageError) -> int:
+    """Say on standard error what failed; returns the exit status."""
+    if error.errors:
+        for line in error.errors:
+            sys.stderr.write(f"error: {error.stage}: {line}\n")
+        return 2
+    sys.stderr.write(f"error: {error}; its last lines:\n")
+    for line in error.lines:
+        sys.stderr.write(f"  {line}\n")
+    return 1

@@ -1,0 +1,82 @@
+"""`perennial status`: who is champion and why, and what of the candidate."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from perennial.project import enter_project
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from dialogue.config import Params
+    from tasks.releases import Store
+
+
+def status_command() -> None:
+    """Say who is champion, since when and why, and how the candidate stands."""
+    from rich.console import Console
+
+    from tasks import releases
+
+    project, params = enter_project()
+    console = Console(highlight=False)
+    store = releases.open_store(project)
+    _print_champion(console, store)
+    console.print()
+    _print_candidate(console, project, params, store)
+
+
+def _print_champion(console: Console, store: Store) -> None:
+    from perennial.verdict import print_verdict
+    from tasks import releases
+
+    champion = releases.champion(store)
+    if champion is None:
+        console.print("[bold]There is no champion yet[/bold]; `perennial run` makes one.")
+        return
+    entry = next(
+        entry
+        for entry in reversed(releases.journal(store))
+        if entry.digest == champion.digest and entry.action in releases.MOVES
+    )
+    console.print(
+        f"[bold]champion {champion.name}[/bold]  {champion.verdict['candidate']['domain']}  "
+        f"{champion.digest[:12]}"
+    )
+    console.print(f"  since {_when(entry.time)}, by {entry.action} ({entry.actor})")
+    if entry.action != "promote":
+        console.print(f"  reason: {entry.reason}", markup=False)
+    print_verdict(console, champion.verdict)
+
+
+def _print_candidate(console: Console, project: Path, params: Params, store: Store) -> None:
+    from flows import rounds
+    from tasks.graph import read_graph
+
+    graph = read_graph(project)
+    console.print(f"[bold]candidate[/bold]  {params.candidate}")
+    if graph.stale:
+        names = ", ".join(name for name in graph.parents if name in graph.stale)
+        console.print(f"  out of date, `perennial run` brings it up to date; stale: {names}")
+        return
+    console.print(f"  {_standing(store, rounds.verdict_of(project, graph))}", markup=False)
+
+
+def _standing(store: Store, verdict: Mapping[str, Any]) -> str:
+    from tasks import releases
+
+    digest = verdict["candidate"]["digest"]
+    champion, known = releases.champion(store), releases.release_of(store, digest)
+    if champion is not None and champion.digest == digest:
+        return "it is the champion"
+    if known is None:
+        return f"{verdict['sentence']} Not registered yet; `perennial run` goes on."
+    return f"{known.name}: {verdict['sentence']}"
+
+
+def _when(time: str) -> str:
+    return f"{datetime.datetime.fromisoformat(time).astimezone():%Y-%m-%d %H:%M}"

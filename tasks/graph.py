@@ -1,0 +1,94 @@
+"""The DVC door: the stage graph, what of it is stale, and one stage run as DVC runs it."""
+
+from __future__ import annotations
+
+import graphlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Graph:
+    """The stages of dvc.yaml; every mapping is in an order in which they can run."""
+
+    parents: Mapping[str, tuple[str, ...]]
+    """Stage → the stages whose outputs it reads."""
+    outputs: Mapping[str, tuple[Path, ...]]
+    """Stage → the paths it writes, relative to the project."""
+    stale: frozenset[str]
+    """Stages whose own inputs, command or outputs changed; what follows from them may too."""
+
+    def output(self, stage: str, pattern: str) -> Path:
+        """The one output of `stage` that the pattern matches, such as `models/*`.
+
+        Raises:
+            ValueError: there is none, or there are several.
+        """
+        found = [path for path in self.outputs.get(stage, ()) if path.match(pattern)]
+        if len(found) != 1:
+            raise ValueError(
+                f"dvc.yaml: the stage `{stage}` must write one output like `{pattern}`, "
+                f"it writes {', '.join(map(str, found)) or 'none'}"
+            )
+        return found[0]
+
+
+def check_project(project: Path) -> None:
+    """Refuse a folder in which no stage could run.
+
+    Raises:
+        ValueError: not the project's folder, not a git repository, or DVC was never initialised.
+    """
+    for name in ("dvc.yaml", "params.yaml"):
+        if not (project / name).is_file():
+            raise ValueError(f"{project}: no {name} here; change to the project's folder first")
+    if not any((folder / ".git").exists() for folder in (project, *project.parents)):
+        raise ValueError(f"{project}: not a git repository; run `git init` here, then try again")
+    if not (project / ".dvc").is_dir():
+        raise ValueError(f"{project}: no .dvc folder; run `dvc init` here, then try again")
+
+
+def read_graph(project: Path) -> Graph:
+    """Read the stages of dvc.yaml and ask DVC which are stale (0.1 to 1 s).
+
+    Raises:
+        ValueError: DVC cannot read the project, or another run holds it.
+    """
+    check_project(project)
+    # Imported here: half a second that commands which only look need not pay.
+    from dvc.exceptions import DvcException  # noqa: PLC0415
+    from dvc.repo import Repo  # noqa: PLC0415
+
+    try:
+        with Repo(str(project), _wait_for_lock=True) as repo:
+            stages = {stage.addressing: stage for stage in repo.index.graph}
+            parents = {
+                name: tuple(sorted(parent.addressing for parent in repo.index.graph[stage]))
+                for name, stage in stages.items()
+            }
+            outputs = {name: _outputs(stage, repo.root_dir) for name, stage in stages.items()}
+            stale = frozenset(repo.status()) & stages.keys()
+    except DvcException as error:
+        raise ValueError(f"{project / 'dvc.yaml'}: {_one_line(error)}") from error
+    order = list(graphlib.TopologicalSorter(parents).static_order())
+    return Graph(
+        parents={name: parents[name] for name in order},
+        outputs={name: outputs[name] for name in order},
+        stale=stale,
+    )
+
+
+def _outputs(stage: Any, root: str) -> tuple[Path, ...]:
+    return tuple(Path(out.fs_path).relative_to(root) for out in stage.outs)
+
+
+def _one_line(error: BaseException) -> str:
+    """DVC's message with those of its causes, without line ends."""
+    parts: list[str] = []
+    cause: BaseException | None = error
+    while cause is not None:
+        parts.append(" ".join(str(cause).split()))
+        cause = cause.__cause__
+    return ": ".join(part for part in parts if part)

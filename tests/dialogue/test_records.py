@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from dialogue.records import (
+    SCHEMA,
+    Dialogue,
+    Reject,
+    Turn,
+    content_digest,
+    read_dialogues,
+    read_rejects,
+    split_of,
+    write_dialogues,
+    write_rejects,
+)
+
+# Whatever UTF-8 can hold, NUL and U+FFFD included.
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=60)
+SHARE = st.floats(0, 0.5)
+
+
+@st.composite
+def dialogues(draw: st.DrawFn) -> Dialogue:
+    exchanges = draw(st.lists(st.tuples(TEXT, TEXT), min_size=1, max_size=4))
+    turns = [
+        turn
+        for asked, answered in exchanges
+        for turn in (Turn("user", asked), Turn("assistant", answered))
+    ]
+    if draw(st.booleans()):
+        turns.insert(0, Turn("system", draw(TEXT)))
+    return Dialogue(
+        id=content_digest(turns)[:16],
+        turns=tuple(turns),
+        domain=draw(TEXT),
+        split=draw(st.sampled_from(["train", "validation", "test"])),
+        source=draw(TEXT),
+        origin=draw(TEXT),
+        licence=draw(TEXT),
+        raw_digest="0" * 64,
+        persona=draw(st.none() | TEXT),
+    )
+
+
+@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(dialogues(), max_size=8, unique_by=lambda dialogue: dialogue.id))
+def test_what_is_written_is_read_back(tmp_path: Path, written: list[Dialogue]) -> None:
+    path = tmp_path / "dialogues.parquet"
+    assert write_dialogues(path, written) == len(written)
+    assert list(read_dialogues(path)) == written
+    tests = [dialogue for dialogue in written if dialogue.split == "test"]
+    assert list(read_dialogues(path, "test")) == tests
+
+
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.builds(Reject, TEXT, TEXT, TEXT, st.sampled_from(["fault", "scope"]))))
+def test_rejects_are_read_back(tmp_path: Path, written: list[Reject]) -> None:
+    path = tmp_path / "rejects.parquet"
+    assert write_rejects(path, written) == len(written)
+    assert read_rejects(path) == written
+
+
+@given(st.text(), SHARE, SHARE)
+def test_a_split_depends_on_the_key_alone(key: str, test: float, validation: float) -> None:
+    assert split_of(key, test, validation) == split_of(key, test, validation)
+    if split_of(key, test, 0.0) == "test":
+        assert split_of(key, test, validation) == "test"
+        # A larger share keeps what a smaller one had.
+        assert split_of(key, min(1.0, test + 0.1), validation) == "test"
+
+
+def test_splits_come_in_the_shares_asked_for() -> None:
+    splits = [split_of(str(number), 0.15, 0.05) for number in range(20_000)]
+    assert splits.count("test") == pytest.approx(3_000, abs=200)
+    assert splits.count("validation") == pytest.approx(1_000, abs=150)
+
+
+def test_equal_content_has_one_digest_whatever_its_spacing_and_case() -> None:
+    one = content_digest([Turn("user", "Hello  there"), Turn("assistant", "Hi")])
+    other = content_digest([Turn("user", "hello there\n"), Turn("assistant", "hi")])
+    swapped = content_digest([Turn("assistant", "hello there"), Turn("user", "hi")])
+    assert one == other != swapped
+
+
+def test_equal_dialogues_give_equal_bytes(tmp_path: Path) -> None:
+    dialogue = Dialogue("0" * 16, (Turn("user", "a"),), "d", "train", "s", "o", "MIT", "0" * 64)
+    for name in ("one", "other"):
+        write_dialogues(tmp_path / name, [dialogue] * 3)
+    assert (tmp_path / "one").read_bytes() == (tmp_path / "other").read_bytes()
+
+
+def test_a_flipped_bit_is_noticed(tmp_path: Path) -> None:
+    path = tmp_path / "dialogues.parquet"
+    # Text that does not compress, so that the bit lies in a page.
+    text = "".join(content_digest([Turn("user", str(number))]) for number in range(200))
+    dialogue = Dialogue("0" * 16, (Turn("user", text),), "d", "train", "s", "o", "MIT", "0" * 64)
+    write_dialogues(path, [dialogue])
+    damaged = bytearray(path.read_bytes())
+    damaged[len(damaged) // 3] ^= 1
+    path.write_bytes(damaged)
+    with pytest.raises(ValueError, match=r"dialogues.parquet: damaged records"):
+        list(read_dialogues(path))
+
+
+def test_a_missing_file_and_other_columns_are_named(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no such records file"):
+        list(read_dialogues(tmp_path / "none.parquet"))
+    with pytest.raises(ValueError, match="no such rejects file"):
+        read_rejects(tmp_path / "none.parquet")
+    pq.write_table(pa.table({"text": ["a"]}), tmp_path / "other.parquet")
+    with pytest.raises(ValueError, match=r"columns \['text'\], expected"):
+        list(read_dialogues(tmp_path / "other.parquet"))
+    assert SCHEMA.names[0] == "dialogue_id"

@@ -1,0 +1,51 @@
+"""prefect.yaml: a real server takes the scheduled deployments as they are."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from prefect.client.orchestration import get_client
+from prefect.settings import PREFECT_API_URL
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_deploy_all_is_accepted(server: None) -> None:
+    environment = {
+        **os.environ,
+        "PREFECT_API_URL": PREFECT_API_URL.value() or "",
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "PWD": str(ROOT),
+    }
+    for words in (
+        ["work-pool", "create", "perennial", "--type", "process", "--overwrite"],
+        ["deploy", "--all"],
+    ):
+        done = subprocess.run(
+            ["prefect", "--no-prompt", *words],
+            cwd=ROOT,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    with get_client(sync_client=True) as client:
+        found = {deployment.name: deployment for deployment in client.read_deployments()}
+    assert set(found) == {"nightly", "hourly", "weekly"}
+    for deployment in found.values():
+        (schedule,) = deployment.schedules
+        assert schedule.active
+        assert deployment.work_pool_name == "perennial"
+        assert deployment.global_concurrency_limit is not None
+        assert deployment.global_concurrency_limit.limit == 1
+        assert deployment.concurrency_options is not None
+        assert deployment.concurrency_options.collision_strategy == "CANCEL_NEW"
+        (step,) = deployment.pull_steps or ()
+        assert step["prefect.deployments.steps.set_working_directory"]["directory"] == str(ROOT)

@@ -1,0 +1,98 @@
+"""What goes wrong with a server is said in one line."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from dialogue.config import Params
+from perennial.partners import NoReplyError, RemotePartner
+
+HELLO = [{"role": "user", "content": "hello"}]
+
+
+@contextlib.contextmanager
+def answering(*answers: bytes) -> Iterator[str]:
+    """A port that gives one of these raw answers to each connection, and hangs up."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            for answer in answers:
+                connection, _ = listener.accept()
+                with connection:
+                    connection.recv(65536)
+                    connection.sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + answer)
+                    connection.shutdown(socket.SHUT_WR)
+                    # What is left unread would turn the end into a reset.
+                    while connection.recv(65536):
+                        pass
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        thread.join()
+
+
+def test_a_servers_refusal_reaches_the_person(
+    frank: Params,
+    scripted_model: Callable[..., Path],
+    served: Callable[[Path], contextlib.AbstractContextManager[str]],
+) -> None:
+    with (
+        served(scripted_model("Hé 🙂!")) as url,
+        contextlib.closing(RemotePartner(url)) as partner,
+    ):
+        with pytest.raises(NoReplyError, match="there is no reply to rate yet"):
+            partner.rate("up", "")
+        long = [{"role": "user", "content": "x" * (frank.serve.max_characters + 1)}]
+        with pytest.raises(NoReplyError, match="characters, at most 65536 are read"):
+            list(partner.answer(long))
+        assert "".join(partner.answer(HELLO)) == "Hé 🙂!"
+        partner._last = "chatcmpl-other"
+        with pytest.raises(NoReplyError, match="no reply `chatcmpl-other` was served here"):
+            partner.rate("up", "")
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:9", "nonsense", "http://[half"])
+def test_no_server_is_one_line(url: str) -> None:
+    with pytest.raises(ValueError, match="no chat server answers at") as fault:
+        RemotePartner(url)
+    assert "\n" not in str(fault.value)
+    assert "`perennial serve`" in str(fault.value)
+
+
+@pytest.mark.parametrize("body", [b"<html>", b"{}", b"[]", b'{"data": []}', b'{"data": [7]}'])
+def test_a_server_of_another_kind_is_one_line(body: bytes) -> None:
+    with answering(body) as url, pytest.raises(ValueError, match="no chat server answers at"):
+        RemotePartner(url)
+
+
+@pytest.mark.parametrize(
+    ("stream", "said"),
+    [
+        (b"", "the reply broke off"),
+        (b'data: {"error": {"message": "the model failed"}}\n\n', "the model failed"),
+    ],
+)
+def test_a_reply_that_breaks_off_says_so(stream: bytes, said: str) -> None:
+    with answering(b'{"data": [{"id": "perennial@1"}]}', stream) as url:
+        partner = RemotePartner(url)
+        assert partner.label == "perennial@1"
+        with contextlib.closing(partner), pytest.raises(NoReplyError, match=said):
+            list(partner.answer(HELLO))
+
+
+def test_a_server_that_is_gone_says_so() -> None:
+    with answering(b'{"data": [{"id": "perennial@1"}]}') as url:
+        partner = RemotePartner(url)
+    with contextlib.closing(partner):
+        with pytest.raises(NoReplyError, match="broke off"):
+            list(partner.answer(HELLO))
+        partner._last = "chatcmpl-1"
+        with pytest.raises(NoReplyError, match="broke off"):
+            partner.rate("up", "")

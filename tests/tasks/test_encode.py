@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from dialogue.config import Params
+from dialogue.log import SilentLog
+from dialogue.model import load_tokenizer
+from dialogue.records import Dialogue, Split, Turn, write_dialogues
+from dialogue.shards import open_shard
+from tasks.encode import encode
+
+
+def dialogue(name: str, split: Split) -> Dialogue:
+    turns = (Turn("user", f"hello {name}"), Turn("assistant", f"hi {name}"))
+    return Dialogue(name, turns, "chat", split, "s", "1", "MIT", "d" * 64)
+
+
+def test_splits_become_shards_that_say_what_was_said(
+    params: Params, tiny_model: Path, tmp_path: Path
+) -> None:
+    valid = tmp_path / "valid"
+    dialogues = [dialogue("a", "train"), dialogue("b", "test"), dialogue("c", "train")]
+    write_dialogues(valid / "dialogues.parquet", dialogues)
+    encode(
+        params,
+        SilentLog(),
+        domain="chat",
+        valid=valid,
+        tokenizer=tiny_model,
+        encoded=tmp_path / "encoded",
+        report=tmp_path / "report.json",
+    )
+    train = open_shard(tmp_path / "encoded" / "train")
+    assert train.ids == ("a", "c")
+    assert open_shard(tmp_path / "encoded" / "test").ids == ("b",)
+    assert len(open_shard(tmp_path / "encoded" / "validation")) == 0
+    learned = load_tokenizer(tiny_model).decode(train[1].ids[train[1].mask])
+    assert learned == "hi c<|im_end|>"
+    figures = json.loads((tmp_path / "report.json").read_text())
+    assert figures["train_dialogues"] == 2
+    assert figures["train_supervised_tokens"] == int(train.mask.sum())
+
+
+def test_equal_dialogues_give_equal_bytes(params: Params, tiny_model: Path, tmp_path: Path) -> None:
+    write_dialogues(tmp_path / "valid" / "dialogues.parquet", [dialogue("a", "train")])
+    for name in ("one", "two"):
+        encode(
+            params,
+            SilentLog(),
+            domain="chat",
+            valid=tmp_path / "valid",
+            tokenizer=tiny_model,
+            encoded=tmp_path / name,
+            report=tmp_path / "report.json",
+        )
+    for path in (tmp_path / "one").rglob("*.*"):
+        twin = tmp_path / "two" / path.relative_to(tmp_path / "one")
+        assert path.read_bytes() == twin.read_bytes()
+
+
+def test_records_that_are_not_there_are_named(
+    params: Params, tiny_model: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(ValueError, match=r"dialogues\.parquet: no such records file"):
+        encode(
+            params,
+            SilentLog(),
+            domain="chat",
+            valid=tmp_path,
+            tokenizer=tiny_model,
+            encoded=tmp_path / "encoded",
+            report=tmp_path / "report.json",
+        )

@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from dialogue.config import Finetune, Params
+from dialogue.encoding import Encoder
+from dialogue.log import SilentLog
+from dialogue.manifest import read_manifest, verify_manifest
+from dialogue.model import load_model, load_tokenizer
+from dialogue.records import Turn
+from dialogue.shards import Shard, empty_shard, open_shard, pack, write_shard
+from tasks.finetune import finetune
+
+
+def shard(tiny_model: Path, domain: str, number: int = 20) -> Shard:
+    tokenizer = load_tokenizer(tiny_model)
+    encoder = Encoder(tokenizer)
+    turns = [
+        (Turn("user", f"{domain} {n}?"), Turn("assistant", f"yes, {n}.")) for n in range(number)
+    ]
+    rows = [(f"{domain}-{n}", domain, encoder.dialogue(pair, 64)) for n, pair in enumerate(turns)]
+    return pack(rows, len(tokenizer))
+
+
+def settings(params: Params) -> Params:
+    training = params.finetune.training.model_copy(
+        update={"epochs": 3.0, "learning_rate": 0.01, "precision": "fp32", "tokens_per_step": 256}
+    )
+    freeze = params.finetune.freeze.model_copy(update={"top_layers": 1})
+    changed: Finetune = params.finetune.model_copy(update={"training": training, "freeze": freeze})
+    return params.model_copy(update={"finetune": changed})
+
+
+def run(params: Params, folder: Path, parent: Path, parent_memory: Path, domain: str) -> None:
+    finetune(
+        settings(params),
+        SilentLog(),
+        domain=domain,
+        encoded=folder / "encoded" / domain,
+        parent=parent,
+        parent_memory=parent_memory,
+        model=folder / "models" / domain,
+        memory=folder / "memory" / domain,
+        report=folder / f"{domain}.json",
+        curve=folder / f"{domain}.csv",
+        checkpoints=folder / "checkpoints" / domain,
+    )
+
+
+def test_two_rounds_hand_on_model_and_memory(
+    params: Params, tiny_model: Path, tmp_path: Path
+) -> None:
+    write_shard(tmp_path / "none", empty_shard())
+    for domain in ("chat", "help"):
+        write_shard(tmp_path / "encoded" / domain / "train", shard(tiny_model, domain))
+    run(params, tmp_path, tiny_model, tmp_path / "none", "chat")
+    run(params, tmp_path, tmp_path / "models" / "chat", tmp_path / "memory" / "chat", "help")
+
+    first, second = (json.loads((tmp_path / f"{d}.json").read_text()) for d in ("chat", "help"))
+    assert first["last_loss"] < first["first_loss"]
+    assert (first["num_rehearsed"], second["num_rehearsed"]) == (0, 7)
+    assert set(open_shard(tmp_path / "memory" / "help").domains) == {"chat", "help"}
+    manifest = read_manifest(tmp_path / "models" / "help")
+    assert manifest["parent_digest"] == verify_manifest(tmp_path / "models" / "chat")
+    assert manifest["domain"] == "help"
+    assert len((tmp_path / "help.csv").read_text().splitlines()) == second["num_steps"] + 1
+
+
+def test_frozen_weights_are_saved_bit_equal(
+    params: Params, tiny_model: Path, tmp_path: Path
+) -> None:
+    write_shard(tmp_path / "none", empty_shard())
+    write_shard(tmp_path / "encoded" / "chat" / "train", shard(tiny_model, "chat"))
+    run(params, tmp_path, tiny_model, tmp_path / "none", "chat")
+    before = load_model(tiny_model).state_dict()
+    after = load_model(tmp_path / "models" / "chat").state_dict()
+    for name, value in before.items():
+        learned = name.startswith(("model.layers.1.", "model.norm"))
+        assert torch.equal(value, after[name]) != learned, name
+
+
+def test_a_damaged_shard_is_named(params: Params, tiny_model: Path, tmp_path: Path) -> None:
+    write_shard(tmp_path / "none", empty_shard())
+    folder = tmp_path / "encoded" / "chat" / "train"
+    write_shard(folder, shard(tiny_model, "chat"))
+    tokens = np.fromfile(folder / "tokens.bin", dtype=np.uint16)
+    tokens[3] ^= 1
+    tokens.tofile(folder / "tokens.bin")
+    with pytest.raises(ValueError, match=r"tokens\.bin: missing or damaged"):
+        run(params, tmp_path, tiny_model, tmp_path / "none", "chat")
