@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +18,7 @@ from dialogue.packing import collate, length_batches
 from dialogue.shards import Shard, pack
 
 _SCORING_TOKENS = 4_096
+_PAGE_CHARACTERS = 2_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +34,12 @@ def split_documents(
 ) -> tuple[list[Document], list[Document]]:
     """Training and held-out documents, by a hash of the text; equal texts count once.
 
+    Long texts, such as books, are first cut at blank lines into documents of a page or so.
+
     Both come back in the order of their hashes, so that a prefix of either is a uniform sample.
     """
-    known = {hashlib.sha256(text.encode()).hexdigest(): text for text in texts}
+    pages = (page for text in texts for page in _pages(text))
+    known = {hashlib.sha256(page.encode()).hexdigest(): page for page in pages}
     training: list[Document] = []
     held_out: list[Document] = []
     for digest, text in sorted(known.items()):
@@ -104,3 +108,17 @@ def text_bits(
             scored = tokenizer.decode(sequences[index].ids[1:])
             results[index] = (total / math.log(2), len(str(scored).encode()))
     return results
+
+
+def _pages(text: str) -> Iterator[str]:
+    """Whole paragraphs, as many as fit on a page; one that is longer stays whole."""
+    page: list[str] = []
+    size = 0
+    for paragraph in text.split("\n\n"):
+        if page and size + len(paragraph) > _PAGE_CHARACTERS:
+            yield "\n\n".join(page)
+            page, size = [], 0
+        page.append(paragraph)
+        size += len(paragraph) + 2
+    if any(part.strip() for part in page):
+        yield "\n\n".join(page)
