@@ -41,12 +41,13 @@ class Finding:
 
 def doctor_command() -> None:
     """Look over this machine and this project; exit status 1 where something is missing."""
-    from rich.console import Console
     from rich.text import Text
+
+    from perennial.terminal import open_console
 
     project = Path.cwd()
     quiet_environment(project)
-    console = Console(highlight=False)
+    console = open_console()
     missing = 0
     for finding in _findings(project):
         mark, style = _MARKS[finding.state]

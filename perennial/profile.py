@@ -20,15 +20,14 @@ def profile_command(
 
     `default` continues a pretrained model, `scratch` begins from nothing, `tiny` takes seconds.
     """
-    from rich.console import Console
-
+    from perennial.terminal import open_console
     from tasks.settings import edited_params, read_settings
 
     project, _ = enter_project()
     profile = read_settings(_file(project, name))
     with edited_params(project / "params.yaml") as settings:
         changes = list(_apply(settings, profile))
-    console = Console(highlight=False)
+    console = open_console()
     for field, before, after in changes:
         console.print(f"  {field}: {before} → {after}", markup=False, soft_wrap=True)
     console.print(f"params.yaml holds the profile {name}; `perennial run` trains it.")

@@ -100,9 +100,9 @@ def _chosen(project: Path, version: str | None) -> Release:
 
 
 def _say(promotion: Promotion) -> None:
-    from rich.console import Console
+    from perennial.terminal import open_console
 
-    console = Console(highlight=False)
+    console = open_console()
     name = promotion.release.name
     if not promotion.changed:
         console.print(f"{name} is champion already.")

@@ -30,13 +30,12 @@ def run_command(
     whenever you like: the next run goes on.
     """
     # Imported in here, as in every command: `perennial --help` answers at once.
-    from rich.console import Console
-
     from perennial.summary import print_summary
+    from perennial.terminal import open_console
     from tasks.processes import StageError
 
     project, params = enter_project()
-    console = Console(highlight=False)
+    console = open_console()
     start = time.monotonic()
     try:
         ended = None if feedback else _nothing_to_do(project, params)

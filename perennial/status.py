@@ -18,12 +18,11 @@ if TYPE_CHECKING:
 
 def status_command() -> None:
     """Say who is champion, since when and why, and how the candidate stands."""
-    from rich.console import Console
-
+    from perennial.terminal import open_console
     from tasks import releases
 
     project, params = enter_project()
-    console = Console(highlight=False)
+    console = open_console()
     store = releases.open_store(project)
     _print_champion(console, store)
     console.print()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,11 +11,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from dialogue.scores import collect, read_scores, values_of
-from flows import rounds
 from perennial.verdict import print_verdict
 from tasks import releases
-from tasks.graph import Graph, read_graph
+from tasks.graph import read_graph
 
 _PERPLEXITY = "response_perplexity"
 _OUTCOMES = {
@@ -39,8 +38,13 @@ def print_summary(
     verdict, release = ended["verdict"], ended["release"]
     console.print()
     _print_stages(console, ended["stages"], seconds)
-    console.print(_perplexities(verdict, _base(project, read_graph(project), verdict)))
+    console.print("\nResponse perplexity on held-out dialogues, with its confidence interval")
+    domain = verdict["candidate"]["domain"]
+    report = read_graph(project).output(f"evaluate@{domain}", "*.json")
+    console.print(_perplexities(project / report))
+    console.print()
     print_verdict(console, verdict)
+    console.print()
     _print_release(console, project, release)
 
 
@@ -64,38 +68,21 @@ def _print_stages(console: Console, stages: list[Mapping[str, Any]], seconds: fl
     console.print(table)
 
 
-def _base(project: Path, graph: Graph, verdict: Mapping[str, Any]) -> dict[str, float]:
-    """The base model's response perplexity by domain, on the dialogues of the verdict."""
-    folder = graph.output(f"evaluate@{verdict['candidate']['domain']}", "scores/*")
-    scores = [
-        score
-        for score in read_scores(project / folder / rounds.EVIDENCE)
-        if score.model_role == "base" and score.metric == _PERPLEXITY
-    ]
-    return {
-        domain: metrics[_PERPLEXITY]
-        for domain, metrics in values_of(collect(scores), "base").items()
-    }
-
-
-def _perplexities(verdict: Mapping[str, Any], base: Mapping[str, float]) -> Table:
-    intervals = {
-        rule["slice"]: rule["interval"]
-        for rule in verdict["rules"]
-        if rule["metric"] == _PERPLEXITY and rule["interval"]
-    }
-    table = Table(title="Response perplexity on held-out dialogues", title_justify="left", box=None)
+def _perplexities(report: Path) -> Table:
+    """The base model's and the candidate's by domain, from the report of the evaluation."""
+    table = Table(box=None)
     for heading in ("domain", "base", "candidate", "interval"):
         table.add_column(heading, justify="left" if heading == "domain" else "right")
-    for domain, metrics in verdict["metrics"].items():
-        if _PERPLEXITY not in metrics:
+    for domain, metrics in json.loads(report.read_text(encoding="utf-8"))["metrics"].items():
+        measured = metrics.get(_PERPLEXITY, {})
+        if "candidate" not in measured:
             continue
-        interval = intervals.get(domain)
+        ours, base = measured["candidate"], measured.get("base")
         table.add_row(
             domain,
-            f"{base[domain]:.1f}" if domain in base else "–",
-            f"{metrics[_PERPLEXITY]:.1f}",
-            f"{interval[0]:.1f} … {interval[1]:.1f}" if interval else "–",
+            f"{base['value']:.1f}" if base else "–",
+            f"{ours['value']:.1f}",
+            f"{ours['low']:.1f} … {ours['high']:.1f}",
         )
     return table
 

@@ -22,12 +22,11 @@ def trace_command(
     ],
 ) -> None:
     """Follow a reply to its version, verdict, run, lock file, data and sources."""
-    from rich.console import Console
-
+    from perennial.terminal import open_console
     from tasks.lineage import trace
 
     project, params = enter_project()
-    console = Console(highlight=False)
+    console = open_console()
     is_version = what.removeprefix("v").isdecimal()
     digest = (
         _digest_of_version(project, what) if is_version else _print_reply(console, project, what)

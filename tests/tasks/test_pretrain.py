@@ -55,7 +55,9 @@ def run(params: Params, folder: Path, text: str, **changes: Any) -> dict[str, fl
     return figures
 
 
-TEXT = "\n\n".join(f"This is paragraph {n}: the square of {n} is {n * n}. " * 12 for n in range(150))
+TEXT = "\n\n".join(
+    f"This is paragraph {n}: the square of {n} is {n * n}. " * 12 for n in range(150)
+)
 
 
 def test_a_model_from_nothing_learns_to_read(params: Params, tmp_path: Path) -> None:

@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from dialogue.metrics.novelty import distinct, ngrams, novel, repetition, seen_ngrams, words
+from dialogue.records import Dialogue, Turn
+
+
+def chat(*texts: str) -> Dialogue:
+    turns = tuple(Turn("user", text) for text in texts)
+    return Dialogue("x", turns, "d", "train", "s", "o", "MIT", "d")
+
+
+def test_words_and_marks_in_any_script() -> None:
+    assert words("Don't PANIC, Zoë!") == ["don", "'", "t", "panic", ",", "zoë", "!"]
+    assert ngrams("a b c", 2) == [("a", "b"), ("b", "c")]
+    assert ngrams("a b c", 4) == []
+
+
+def test_distinct_adds_up_to_unique_over_total() -> None:
+    replies = {"2": "yes yes no", "1": "yes or no", "3": ""}
+    rows = list(distinct(replies, 1))
+    # The first reply has three new words of three, the second none: all of its were used.
+    assert rows == [("1", 3.0, 3.0), ("2", 0.0, 3.0), ("3", 0.0, 0.0)]
+    assert sum(new for _, new, _ in rows) == len({"yes", "or", "no"})
+    assert [new for _, new, _ in distinct(replies, 2)] == [2.0, 2.0, 0.0]
+
+
+def test_novel_is_what_no_training_turn_contains() -> None:
+    seen = seen_ngrams([chat("The cat sat on the mat.", "unrelated")])
+    # the-cat-sat-on, cat-sat-on-a, sat-on-a-hat: the first was seen.
+    assert novel("the cat sat on a hat", seen) == (2.0, 3.0)
+    assert novel("too short", seen) == (0.0, 0.0)
+    assert novel("one two three four", seen_ngrams([])) == (1.0, 1.0)
+
+
+def test_what_was_seen_stays_seen() -> None:
+    first = seen_ngrams([chat("one two three four")])
+    both = seen_ngrams([chat("five six seven eight")], first)
+    assert novel("one two three four", both) == (0.0, 1.0)
+    assert len(both) == 2
+    assert np.array_equal(both, np.unique(both))
+    assert np.array_equal(seen_ngrams([chat("one two three four")], first), first)
+
+
+@pytest.mark.parametrize(
+    ("text", "share"),
+    [("", 0.0), ("a b c", 0.0), ("a b c d e", 0.0), ("a a a a a a", 2 / 3), ("a b a b a b", 1 / 3)],
+)
+def test_repetition_by_hand(text: str, share: float) -> None:
+    assert repetition(text) == pytest.approx(share)

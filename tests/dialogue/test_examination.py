@@ -1,0 +1,170 @@
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+from dialogue.config import Evaluate
+from dialogue.encoding import Encoder
+from dialogue.examination import (
+    Measurement,
+    answer_paper,
+    measure_replies,
+    set_paper,
+    write_replies,
+)
+from dialogue.metrics.novelty import seen_ngrams
+from dialogue.model import load_model
+from dialogue.records import Dialogue, Turn
+
+SETTINGS = Evaluate(
+    max_dialogues=10,
+    max_tokens=200,
+    num_distractors=2,
+    num_generations=3,
+    max_new_tokens=6,
+    embedder=None,
+    seed=1,
+)
+
+
+@pytest.fixture(scope="module")
+def model(tiny_model: Path) -> PreTrainedModel:
+    return load_model(tiny_model).eval()
+
+
+def chats(number: int = 5) -> list[Dialogue]:
+    return [
+        Dialogue(
+            f"{i}",
+            (
+                Turn("user", f"hello {i}"),
+                Turn("assistant", "yes?"),
+                Turn("user", "how are you?"),
+                Turn("assistant", f"fine, {i} times"),
+            ),
+            "chitchat",
+            "test",
+            "s",
+            "o",
+            "MIT",
+            "d",
+        )
+        for i in range(number)
+    ]
+
+
+def by_metric(measurements: Iterable[Measurement]) -> dict[str, list[Measurement]]:
+    found: dict[str, list[Measurement]] = {}
+    for measurement in measurements:
+        found.setdefault(measurement.metric, []).append(measurement)
+    return found
+
+
+def test_a_thorough_paper_measures_everything_once_per_dialogue(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast
+) -> None:
+    paper = set_paper("chitchat", chats(), tokenizer, SETTINGS, thorough=True)
+    found = by_metric(answer_paper(model, paper, "fp32"))
+    assert set(found) == {
+        "response_perplexity",
+        "bits_per_byte",
+        "hits_at_1",
+        "mrr",
+        "history_gain",
+        "order_gap",
+    }
+    for measurements in found.values():
+        assert [m.dialogue_id for m in measurements] == list("01234")
+
+
+def test_likelihood_is_the_models_own_on_every_response(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast
+) -> None:
+    (dialogue, *_) = chats()
+    paper = set_paper("chitchat", [dialogue], tokenizer, SETTINGS, thorough=False)
+    found = by_metric(answer_paper(model, paper, "fp32"))
+    tokens = Encoder(tokenizer).dialogue(dialogue.turns, 200)
+    with torch.no_grad():
+        logits = model(input_ids=torch.from_numpy(tokens.ids)[None]).logits[0]
+    logs = torch.log_softmax(logits.double(), -1)
+    nats = -sum(float(logs[t - 1, tokens.ids[t]]) for t in range(len(tokens.ids)) if tokens.mask[t])
+    (perplexity,), (bits,) = found["response_perplexity"], found["bits_per_byte"]
+    assert perplexity[2:] == pytest.approx((nats, tokens.mask.sum()), rel=1e-4)
+    assert bits[2:] == pytest.approx((nats / math.log(2), len(b"yes?fine, 0 times")), rel=1e-4)
+
+
+def test_a_quick_paper_reads_the_dialogues_only(tokenizer: PreTrainedTokenizerFast) -> None:
+    quick = set_paper("chitchat", chats(), tokenizer, SETTINGS, thorough=False)
+    thorough = set_paper("chitchat", chats(), tokenizer, SETTINGS, thorough=True)
+    assert quick.num_tokens == sum(len(item.tree.trunk.ids) for item in thorough.items)
+    assert quick.num_tokens < thorough.num_tokens
+
+
+def test_plain_text_has_bits_per_byte_and_nothing_else(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast
+) -> None:
+    text = "Plain text is no reply."
+    document = Dialogue("1", (Turn("assistant", text),), "base", "test", "s", "o", "MIT", "d")
+    paper = set_paper("base", [document], tokenizer, SETTINGS, thorough=True)
+    (found,) = answer_paper(model, paper, "fp32")
+    assert found.metric == "bits_per_byte"
+    # A byte of untrained model costs about log2 of the vocabulary's size per token.
+    (item,) = paper.items
+    assert item.num_bytes == len(text) - len(tokenizer.decode(item.tree.trunk.ids[:1]))
+    per_token = found.value / (len(item.tree.trunk.ids) - 1)
+    assert per_token == pytest.approx(math.log2(len(tokenizer)), rel=0.1)
+    assert write_replies(model, tokenizer, paper, SETTINGS, "fp32") == {}
+
+
+def test_a_model_that_knows_the_answers_is_told_by_them(
+    tiny_model: Path, tokenizer: PreTrainedTokenizerFast
+) -> None:
+    """Taught its own exam, a model gets every metric right that likelihoods give."""
+    learner = load_model(tiny_model)
+    dialogues = chats()
+    encoder = Encoder(tokenizer)
+    optimizer = torch.optim.AdamW(learner.parameters(), lr=3e-3)
+    batches = [encoder.dialogue(d.turns, 200) for d in dialogues]
+    for _ in range(60):
+        for tokens in batches:
+            ids = torch.from_numpy(tokens.ids)[None]
+            labels = ids.masked_fill(~torch.from_numpy(tokens.mask), -100)
+            learner(input_ids=ids, labels=labels).loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    learner.eval()
+    paper = set_paper("chitchat", dialogues, tokenizer, SETTINGS, thorough=True)
+    found = by_metric(answer_paper(learner, paper, "fp32"))
+    means = {
+        name: float(np.sum([m.value for m in ms]) / np.sum([m.weight for m in ms]))
+        for name, ms in found.items()
+    }
+    assert means["bits_per_byte"] < 0.5
+    assert means["hits_at_1"] == means["mrr"] == 1.0
+    assert means["history_gain"] > 0
+    replies = write_replies(learner, tokenizer, paper, SETTINGS, "fp32")
+    assert list(replies) == ["0", "1", "2"]
+
+
+def test_replies_are_measured(tokenizer: PreTrainedTokenizerFast) -> None:
+    paper = set_paper("chitchat", chats(), tokenizer, SETTINGS, thorough=True)
+    replies = {"0": "fine, 0 times", "1": "a b c d a b c d"}
+
+    def similarity(ours: object, theirs: object) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+        assert theirs == ["fine, 0 times", "fine, 1 times"]
+        return np.array([1.0, 0.0])
+
+    seen = seen_ngrams(chats())
+    found = by_metric(measure_replies(replies, paper, seen, similarity))
+    assert [m[2:] for m in found["distinct_1"]] == [(4.0, 4.0), (4.0, 8.0)]
+    assert [m[2:] for m in found["novel_ngrams"]] == [(0.0, 1.0), (5.0, 5.0)]
+    assert [m[2:] for m in found["repetition"]] == [(0.0, 1.0), (pytest.approx(1 / 5), 1.0)]
+    assert [m[2:] for m in found["embedding_similarity"]] == [(1.0, 1.0), (0.0, 1.0)]
+    assert "embedding_similarity" not in by_metric(measure_replies(replies, paper, seen, None))
+    assert list(measure_replies({}, paper, seen, similarity)) == []

@@ -1,0 +1,240 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from transformers import PreTrainedTokenizerFast
+
+from dialogue.config import Lesson, Params, ScratchModel
+from dialogue.log import SilentLog
+from dialogue.manifest import read_manifest
+from dialogue.model import load_model, save_model
+from dialogue.records import Dialogue, Split, Turn, read_dialogues, write_dialogues
+from dialogue.scores import Score, read_scores, write_scores
+from tasks.evaluate import evaluate
+from tasks.releases import Release, open_store, record
+
+DOMAINS = ("chitchat", "support")
+
+
+@pytest.fixture(scope="module")
+def world(
+    tmp_path_factory: pytest.TempPathFactory,
+    tiny_model: Path,
+    tokenizer: PreTrainedTokenizerFast,
+    tiny_settings: ScratchModel,
+) -> Path:
+    """Two domains, a base and three other models that differ from it by a little noise."""
+    folder = tmp_path_factory.mktemp("world")
+    (folder / "models").mkdir()
+    (folder / "models" / "base").symlink_to(tiny_model)
+    for seed, (name, domain) in enumerate(
+        [("chitchat", "chitchat"), ("support", "support"), ("other", "chitchat")]
+    ):
+        model = load_model(tiny_model)
+        torch.manual_seed(seed)
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.add_(0.02 * torch.randn_like(parameter))
+        save_model(model, tokenizer, folder / "models" / name, domain=domain)
+    for domain in DOMAINS:
+        write_dialogues(folder / "valid" / domain / "dialogues.parquet", _dialogues(domain))
+    document = Turn("assistant", "Some text that is no dialogue.")
+    write_dialogues(
+        folder / "scores" / "base" / "exam.parquet",
+        [Dialogue("t", (document,), "base", "test", "s", "o", "MIT", "d")],
+    )
+    write_scores(folder / "scores" / "base" / "rows.parquet", [])
+    return folder
+
+
+@pytest.fixture(scope="module")
+def settings(params: Params) -> Params:
+    changes = {
+        "max_dialogues": 6,
+        "max_tokens": 96,
+        "num_distractors": 2,
+        "num_generations": 2,
+        "max_new_tokens": 5,
+        "embedder": None,
+    }
+    return params.model_copy(
+        update={
+            "evaluate": params.evaluate.model_copy(update=changes),
+            "curriculum": {
+                "chitchat": Lesson(after="base"),
+                "support": Lesson(after="chitchat"),
+            },
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def chain(world: Path, settings: Params) -> Path:
+    """Both rounds evaluated, without a champion."""
+    for domain, after in (("chitchat", "base"), ("support", "chitchat")):
+        run(settings, world, domain, after)
+    return world
+
+
+def run(params: Params, world: Path, domain: str, after: str, out: Path | None = None) -> None:
+    out = out or world
+    evaluate(
+        params,
+        SilentLog(),
+        domain=domain,
+        valid=world / "valid" / domain,
+        model=world / "models" / domain,
+        parent=world / "models" / after,
+        base=world / "models" / "base",
+        parent_scores=world / "scores" / after,
+        scores=out / "scores" / domain,
+        report=out / "reports" / f"{domain}.json",
+        samples=out / "reports" / f"{domain}.md",
+        plot=out / "reports" / f"{domain}.csv",
+    )
+
+
+def _dialogues(domain: str) -> Iterator[Dialogue]:
+    splits: list[Split] = ["test"] * 8 + ["train"] * 4
+    for number, split in enumerate(splits):
+        turns = (
+            Turn("user", f"{domain} question {number}"),
+            Turn("assistant", "go on"),
+            Turn("user", "so?"),
+            Turn("assistant", f"answer {number} to {domain}"),
+        )
+        yield Dialogue(f"{domain}{number:02d}", turns, domain, split, "s", "o", "MIT", "d")
+
+
+def cells(scores: list[Score]) -> set[tuple[str, str, str]]:
+    return {(score.model_role, score.learned, score.domain) for score in scores}
+
+
+def test_every_model_is_examined_where_it_must_be(chain: Path) -> None:
+    first = read_scores(chain / "scores" / "chitchat" / "rows.parquet")
+    assert cells(first) == {
+        ("candidate", "chitchat", "base"),
+        ("candidate", "chitchat", "chitchat"),
+        ("parent", "base", "chitchat"),
+        ("base", "base", "base"),
+        ("base", "base", "chitchat"),
+    }
+    second = read_scores(chain / "scores" / "support" / "rows.parquet")
+    assert cells(second) == {
+        *[("candidate", "support", domain) for domain in ("base", "chitchat", "support")],
+        *[("base", "base", domain) for domain in ("base", "chitchat", "support")],
+        *[("ancestor", "chitchat", domain) for domain in ("base", "chitchat")],
+        ("parent", "chitchat", "support"),
+    }
+    digest = read_manifest(chain / "models" / "support")["digest"]
+    assert {s.model_digest for s in second if s.model_role == "candidate"} == {digest}
+
+
+def test_all_metrics_but_the_embedders_are_there(chain: Path) -> None:
+    scores = read_scores(chain / "scores" / "support" / "rows.parquet")
+    found = {s.metric for s in scores if (s.model_role, s.domain) == ("candidate", "chitchat")}
+    assert found == {
+        "response_perplexity",
+        "bits_per_byte",
+        "gain_over_base",
+        "hits_at_1",
+        "mrr",
+        "history_gain",
+        "order_gap",
+        "distinct_1",
+        "distinct_2",
+        "novel_ngrams",
+        "repetition",
+    }
+    plain = {s.metric for s in scores if s.domain == "base"}
+    assert plain == {"bits_per_byte"}
+
+
+def test_the_exam_grows_and_is_capped(chain: Path) -> None:
+    exam = list(read_dialogues(chain / "scores" / "support" / "exam.parquet"))
+    assert [dialogue.id for dialogue in exam] == [
+        "t",
+        *[f"chitchat{n:02d}" for n in range(6)],
+        *[f"support{n:02d}" for n in range(6)],
+    ]
+
+
+def test_the_base_is_carried_and_not_measured_again(chain: Path) -> None:
+    def base(domain: str) -> list[Score]:
+        rows = read_scores(chain / "scores" / domain / "rows.parquet")
+        return [s for s in rows if s.model_role == "base" and s.domain == "chitchat"]
+
+    assert base("chitchat") == base("support") != []
+
+
+def test_what_training_showed_is_handed_on(chain: Path) -> None:
+    first, second = (np.load(chain / "scores" / d / "ngrams.npy") for d in DOMAINS)
+    assert set(first) < set(second)
+
+
+def test_the_report_sums_it_up(chain: Path) -> None:
+    report = json.loads((chain / "reports" / "support.json").read_text())
+    figure = report["metrics"]["chitchat"]["bits_per_byte"]
+    assert figure["candidate"]["low"] <= figure["candidate"]["value"] <= figure["candidate"]["high"]
+    assert figure["base"]["num_dialogues"] == 6
+    assert set(report["lifelong"]["matrix"]) == {"base", "chitchat", "support"}
+    assert isinstance(report["lifelong"]["forward_transfer"], float)
+    assert report["speed"]["tokens_per_second"] > 0
+    assert "chitchat after support" in (chain / "reports" / "support.csv").read_text()
+    assert "- candidate: " in (chain / "reports" / "support.md").read_text()
+
+
+def test_equal_inputs_make_equal_scores(chain: Path, settings: Params, tmp_path: Path) -> None:
+    run(settings, chain, "support", "chitchat", tmp_path)
+    for name in ("rows.parquet", "exam.parquet", "ngrams.npy"):
+        one, two = (folder / "scores" / "support" / name for folder in (chain, tmp_path))
+        assert one.read_bytes() == two.read_bytes(), name
+
+
+def test_the_champion_to_beat_sits_the_same_exam(
+    chain: Path, settings: Params, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = chain / "models" / "other"
+    digest = str(read_manifest(folder)["digest"])
+    record(open_store(tmp_path), Release(digest, 1, folder, "run"))
+    lesson = Lesson(after="chitchat", against=digest)
+    round_two = settings.model_copy(
+        update={"curriculum": {**settings.curriculum, "support": lesson}}
+    )
+    run(round_two, chain, "support", "chitchat", tmp_path)
+    scores = read_scores(tmp_path / "scores" / "support" / "rows.parquet")
+
+    def asked(role: str) -> set[tuple[str, str, str]]:
+        return {(s.domain, s.metric, s.dialogue_id) for s in scores if s.model_role == role}
+
+    assert asked("champion") == asked("candidate")
+    assert {s.learned for s in scores if s.model_role == "champion"} == {"chitchat"}
+    assert "- champion: " in (tmp_path / "reports" / "support.md").read_text()
+
+
+def test_a_domain_without_test_dialogues_is_refused(
+    world: Path, settings: Params, tmp_path: Path
+) -> None:
+    only_training = [d for d in _dialogues("support") if d.split == "train"]
+    write_dialogues(tmp_path / "dialogues.parquet", only_training)
+    with pytest.raises(ValueError, match=r"no test dialogue with a response; raise ingest\.test"):
+        evaluate(
+            settings,
+            SilentLog(),
+            domain="chitchat",
+            valid=tmp_path,
+            model=world / "models" / "chitchat",
+            parent=world / "models" / "base",
+            base=world / "models" / "base",
+            parent_scores=world / "scores" / "base",
+            scores=tmp_path / "scores",
+            report=tmp_path / "report.json",
+            samples=tmp_path / "samples.md",
+            plot=tmp_path / "plot.csv",
+        )
