@@ -31,7 +31,9 @@ def shown_stages(console: Console, events: logging.Logger) -> Iterator[None]:
     events.propagate = False
     events.setLevel(logging.DEBUG if console.is_terminal else logging.INFO)
     events.addHandler(display)
-    live = Live(get_renderable=display.running, console=console, refresh_per_second=8)
+    live = Live(
+        get_renderable=display.running, console=console, refresh_per_second=8, transient=True
+    )
     try:
         with live if console.is_terminal else contextlib.nullcontext():
             yield
@@ -68,6 +70,8 @@ class _Display(logging.Handler):
             self._stages[stage].progress = text
         elif event == "line":
             self._print(Text.assemble((f"  {stage:<20} │ ", "dim"), (text, "dim")))
+        elif event == "unchanged":
+            self._stages.pop(stage, None)
         elif event in _MARKS:
             self._stages.pop(stage, None)
             mark, style = _MARKS[event]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import graphlib
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,10 +60,15 @@ def read_graph(project: Path) -> Graph:
     check_project(project)
     # Imported here: half a second that commands which only look need not pay.
     from dvc.exceptions import DvcException  # noqa: PLC0415
+    from dvc.logger import set_loggers_level  # noqa: PLC0415
     from dvc.repo import Repo  # noqa: PLC0415
 
     try:
-        with Repo(str(project), _wait_for_lock=True) as repo:
+        # Above ERROR, DVC shows no progress bars of its own on our terminal.
+        with (
+            set_loggers_level(logging.CRITICAL),
+            Repo(str(project), _wait_for_lock=True) as repo,
+        ):
             stages = {stage.addressing: stage for stage in repo.index.graph}
             parents = {
                 name: tuple(sorted(parent.addressing for parent in repo.index.graph[stage]))

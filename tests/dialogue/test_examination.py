@@ -20,6 +20,8 @@ from dialogue.examination import (
 )
 from dialogue.metrics.novelty import seen_ngrams
 from dialogue.model import load_model
+from dialogue.objective import negative_log_likelihood
+from dialogue.packing import collate
 from dialogue.records import Dialogue, Turn
 
 SETTINGS = Evaluate(
@@ -38,15 +40,18 @@ def model(tiny_model: Path) -> PreTrainedModel:
     return load_model(tiny_model).eval()
 
 
-def chats(number: int = 5) -> list[Dialogue]:
+ANIMALS = {"cats": "purr", "dogs": "bark", "ducks": "quack", "cows": "moo", "bees": "buzz"}
+
+
+def chats() -> list[Dialogue]:
     return [
         Dialogue(
             f"{i}",
             (
-                Turn("user", f"hello {i}"),
+                Turn("user", "hello"),
                 Turn("assistant", "yes?"),
-                Turn("user", "how are you?"),
-                Turn("assistant", f"fine, {i} times"),
+                Turn("user", f"{animal}?"),
+                Turn("assistant", f"{sound}, they {sound}"),
             ),
             "chitchat",
             "test",
@@ -55,7 +60,7 @@ def chats(number: int = 5) -> list[Dialogue]:
             "MIT",
             "d",
         )
-        for i in range(number)
+        for i, (animal, sound) in enumerate(ANIMALS.items())
     ]
 
 
@@ -96,7 +101,7 @@ def test_likelihood_is_the_models_own_on_every_response(
     nats = -sum(float(logs[t - 1, tokens.ids[t]]) for t in range(len(tokens.ids)) if tokens.mask[t])
     (perplexity,), (bits,) = found["response_perplexity"], found["bits_per_byte"]
     assert perplexity[2:] == pytest.approx((nats, tokens.mask.sum()), rel=1e-4)
-    assert bits[2:] == pytest.approx((nats / math.log(2), len(b"yes?fine, 0 times")), rel=1e-4)
+    assert bits[2:] == pytest.approx((nats / math.log(2), len(b"yes?purr, they purr")), rel=1e-4)
 
 
 def test_a_quick_paper_reads_the_dialogues_only(tokenizer: PreTrainedTokenizerFast) -> None:
@@ -129,13 +134,11 @@ def test_a_model_that_knows_the_answers_is_told_by_them(
     learner = load_model(tiny_model)
     dialogues = chats()
     encoder = Encoder(tokenizer)
-    optimizer = torch.optim.AdamW(learner.parameters(), lr=3e-3)
-    batches = [encoder.dialogue(d.turns, 200) for d in dialogues]
-    for _ in range(60):
-        for tokens in batches:
-            ids = torch.from_numpy(tokens.ids)[None]
-            labels = ids.masked_fill(~torch.from_numpy(tokens.mask), -100)
-            learner(input_ids=ids, labels=labels).loss.backward()
+    assert tokenizer.pad_token_id is not None
+    batch = collate([encoder.dialogue(d.turns, 200) for d in dialogues], tokenizer.pad_token_id)
+    optimizer = torch.optim.AdamW(learner.parameters(), lr=1e-2)
+    for _ in range(90):
+        negative_log_likelihood(learner, batch).mean().backward()
         optimizer.step()
         optimizer.zero_grad()
     learner.eval()
@@ -154,15 +157,15 @@ def test_a_model_that_knows_the_answers_is_told_by_them(
 
 def test_replies_are_measured(tokenizer: PreTrainedTokenizerFast) -> None:
     paper = set_paper("chitchat", chats(), tokenizer, SETTINGS, thorough=True)
-    replies = {"0": "fine, 0 times", "1": "a b c d a b c d"}
+    replies = {"0": "purr, they purr", "1": "a b c d a b c d"}
 
     def similarity(ours: object, theirs: object) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-        assert theirs == ["fine, 0 times", "fine, 1 times"]
+        assert theirs == ["purr, they purr", "bark, they bark"]
         return np.array([1.0, 0.0])
 
     seen = seen_ngrams(chats())
     found = by_metric(measure_replies(replies, paper, seen, similarity))
-    assert [m[2:] for m in found["distinct_1"]] == [(4.0, 4.0), (4.0, 8.0)]
+    assert [m[2:] for m in found["distinct_1"]] == [(3.0, 4.0), (4.0, 8.0)]
     assert [m[2:] for m in found["novel_ngrams"]] == [(0.0, 1.0), (5.0, 5.0)]
     assert [m[2:] for m in found["repetition"]] == [(0.0, 1.0), (pytest.approx(1 / 5), 1.0)]
     assert [m[2:] for m in found["embedding_similarity"]] == [(1.0, 1.0), (0.0, 1.0)]

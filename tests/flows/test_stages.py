@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from prefect import flow
@@ -54,7 +55,7 @@ stages:
       pathlib.Path('started').touch();
       exec('try:\\n time.sleep(60)\\nexcept KeyboardInterrupt:\\n pathlib.Path(\\'saved\\').touch(); raise SystemExit(130)')"
     outs: [base.txt]
-"""
+"""  # noqa: E501
 
 
 @flow(name="stages", task_runner=ThreadPoolTaskRunner[Any](max_workers=4))

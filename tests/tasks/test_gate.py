@@ -93,7 +93,7 @@ def test_scores_that_do_not_fit_the_round_are_refused(params: Params, tmp_path: 
         judged(settings(params), tmp_path, SilentLog())
     scores = rows("candidate", "c" * 64, 1.0) + rows("parent", "p" * 64, 1.5)
     write(tmp_path, scores + rows("champion", "h" * 64, 1.0))
-    with pytest.raises(ValueError, match="champion is hhhh.*, not absent; run evaluate again"):
+    with pytest.raises(ValueError, match=r"champion is hhhh.*, not absent; run evaluate again"):
         judged(settings(params), tmp_path, SilentLog())
 
 
