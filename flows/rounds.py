@@ -24,7 +24,8 @@ def begin_round(project: Path, graph: Graph) -> bool:
     """Write the champion's digest into the candidate's lesson, where it must beat another one.
 
     DVC then evaluates and judges the candidate again, and nothing else. A candidate that reigns
-    already keeps the opponent it was judged against; without a champion there is none.
+    already keeps the opponent that it beat, for nobody is better than himself; without a champion
+    there is none.
 
     Returns:
         Whether params.yaml changed, and with it what is stale.
@@ -38,7 +39,8 @@ def begin_round(project: Path, graph: Graph) -> bool:
     if champion is None:
         wanted = None
     elif champion.digest == candidate_digest(project, graph, params.candidate):
-        wanted = against
+        beaten: str | None = champion.verdict["champion"]
+        wanted = beaten if against == champion.digest else against
     else:
         wanted = champion.digest
     if wanted == against:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -41,23 +42,26 @@ def train() -> dict[str, Any]:
     graph = read_graph(project)
     if rounds.begin_round(project, graph):
         graph = read_graph(project)
-    terminal = EVENTS.isEnabledFor(logging.DEBUG)
-    pipeline = tracking.start_pipeline(project, "train") if graph.stale else None
-    if pipeline is None:
-        results = run_stages(graph, Processes(project, terminal))
-    else:
-        results = _run_tracked(project, graph, pipeline, terminal)
+    with _pipeline(project, graph) as pipeline:
+        results = _run(project, graph, pipeline)
+        if rounds.begin_round(project, graph):
+            # What was trained turned out to be the champion itself, made once more.
+            results |= _changed(_run(project, read_graph(project), pipeline))
     verdict = rounds.verdict_of(project, graph)
     _publish(verdict)
-    stages = [asdict(result) for result in results]
+    stages = [asdict(result) for result in results.values()]
     return {"stages": stages, "verdict": dict(verdict), "pipeline": pipeline}
 
 
-def _run_tracked(project: Path, graph: Graph, key: str, terminal: bool) -> list[StageResult]:
-    """Run the stages under one parent run in MLflow, which ends as they do."""
-    processes = Processes(project, terminal, {tracking.PIPELINE_VARIABLE: key})
+@contextlib.contextmanager
+def _pipeline(project: Path, graph: Graph) -> Iterator[str | None]:
+    """A parent run in MLflow for the block's stages; None where nothing is stale."""
+    if not graph.stale:
+        yield None
+        return
+    key = tracking.start_pipeline(project, "train")
     try:
-        results = run_stages(graph, processes)
+        yield key
     except Exception:
         tracking.finish_pipeline(project, key, "FAILED")
         raise
@@ -65,7 +69,17 @@ def _run_tracked(project: Path, graph: Graph, key: str, terminal: bool) -> list[
         tracking.finish_pipeline(project, key, "KILLED")
         raise
     tracking.finish_pipeline(project, key, "FINISHED", rounds.verdict_of(project, graph))
-    return results
+
+
+def _run(project: Path, graph: Graph, pipeline: str | None) -> dict[str, StageResult]:
+    terminal = EVENTS.isEnabledFor(logging.DEBUG)
+    environment = {} if pipeline is None else {tracking.PIPELINE_VARIABLE: pipeline}
+    results = run_stages(graph, Processes(project, terminal, environment))
+    return {result.stage: result for result in results}
+
+
+def _changed(results: Mapping[str, StageResult]) -> dict[str, StageResult]:
+    return {name: result for name, result in results.items() if result.outcome != "unchanged"}
 
 
 def _publish(verdict: Mapping[str, Any]) -> None:
