@@ -1,0 +1,138 @@
+"""What a person gets wrong ends in one line that names it, and exit status 2."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+Change = Callable[[dict[str, Any]], object]
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A fresh clone, as far as asking it something goes."""
+    for name in ("params.yaml", "dvc.yaml", ".dvcignore"):
+        shutil.copy(ROOT / name, tmp_path)
+    shutil.copytree(ROOT / ".dvc", tmp_path / ".dvc", ignore=shutil.ignore_patterns("tmp", "cache"))
+    subprocess.run(["git", "init", "-q"], cwd=tmp_path, check=True)
+    return tmp_path
+
+
+def change(project: Path, how: Change) -> None:
+    params = yaml.safe_load((project / "params.yaml").read_text())
+    how(params)
+    (project / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+
+
+def ask(project: Path, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("PREFECT_", "MLFLOW_", "DVC_", "PERENNIAL_"))
+    }
+    return subprocess.run(
+        [sys.executable, "-m", *words],
+        cwd=project,
+        env=kept | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+def said(done: subprocess.CompletedProcess[str]) -> str:
+    """The one `error:` line of a command that failed by the person's fault."""
+    assert done.returncode == 2, done.stdout + done.stderr
+    lines = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert len(lines) == 1, done.stderr
+    assert "Traceback" not in done.stderr
+    return lines[0]
+
+
+def ingest(project: Path, domain: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    words = ("--domain", domain, "--records", f"records/{domain}", "--report", "report.json")
+    return ask(project, "tasks.ingest", *words, **environment)
+
+
+@pytest.mark.parametrize(
+    ("how", "line"),
+    [
+        (lambda p: p["finetune"].update(stratgy="replay"), "`finetune.stratgy` is no setting"),
+        (lambda p: p["gate"].update(alpha="high"), "`gate.alpha` is 'high'"),
+        (lambda p: p["gate"].update(rules=[]), "`gate.rules`"),
+        (
+            lambda p: p["curriculum"]["chitchat"].update(after="assistant"),
+            "goes round in a circle",
+        ),
+        (
+            lambda p: p["curriculum"]["support"].update(after="bank"),
+            "`after: bank` names no domain",
+        ),
+    ],
+    ids=["unknown", "mistyped", "no rules", "cyclic", "unknown parent"],
+)
+def test_wrong_settings(project: Path, how: Change, line: str) -> None:
+    change(project, how)
+    assert line in said(ask(project, "perennial", "run"))
+
+
+def test_a_folder_that_is_not_the_project(tmp_path: Path) -> None:
+    assert "no dvc.yaml here" in said(ask(tmp_path, "perennial", "run"))
+
+
+def test_not_a_git_repository(project: Path) -> None:
+    shutil.rmtree(project / ".git")
+    assert "git init" in said(ask(project, "perennial", "run"))
+
+
+@pytest.mark.parametrize("command", [["chat"], ["serve"], ["rollback", "--reason", "x"]])
+def test_no_champion_yet(project: Path, command: list[str]) -> None:
+    assert "no champion yet" in said(ask(project, "perennial", *command))
+
+
+def test_a_port_in_use(project: Path, tiny_model: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        words = ("tasks.serve", "--model", str(tiny_model), "--port", port)
+        assert port in said(ask(project, *words))
+
+
+def file_source(path: str) -> dict[str, Any]:
+    return {"kind": "file", "path": path, "format": "messages", "licence": "MIT", "limit": None}
+
+
+def test_a_missing_file_and_an_empty_source(project: Path) -> None:
+    change(project, lambda p: p["ingest"]["sources"].update(support=file_source("none.jsonl")))
+    assert "none.jsonl" in said(ingest(project, "support"))
+    (project / "none.jsonl").touch()
+    assert "none.jsonl" in said(ingest(project, "support"))
+    assert not (project / "records" / "support" / "dialogues.parquet").exists()
+
+
+def test_a_registry_out_of_reach(project: Path) -> None:
+    line = said(
+        ingest(
+            project,
+            "support",
+            XDG_CACHE_HOME=str(project / "cache"),
+            PIP_INDEX_URL="http://127.0.0.1:9/simple",
+            PIP_CONFIG_FILE=os.devnull,
+            PIP_FIND_LINKS="",
+            PIP_RETRIES="0",
+            PIP_DEFAULT_TIMEOUT="2",
+        )
+    )
+    assert "chatterbot-corpus==1.3.3" in line
