@@ -11,7 +11,7 @@ from dialogue.manifest import read_manifest
 from tasks import releases
 from tasks._verdict import read_verdict
 from tasks.graph import Graph
-from tasks.releases import Release
+from tasks.releases import Release, Store
 from tasks.settings import append_entry, edited_params
 
 PARAMS = "params.yaml"
@@ -25,7 +25,8 @@ def begin_round(project: Path, graph: Graph) -> bool:
 
     DVC then evaluates and judges the candidate again, and nothing else. A candidate that reigns
     already keeps the opponent that it beat, for nobody is better than himself; without a champion
-    there is none.
+    there is none. One that is about to be trained again counts as new: whether it is turns out
+    afterwards, so ask before the stages run, and again when they have.
 
     Returns:
         Whether params.yaml changed, and with it what is stale.
@@ -34,13 +35,13 @@ def begin_round(project: Path, graph: Graph) -> bool:
         ValueError: params.yaml is not valid.
     """
     params = load_params(project / PARAMS)
-    champion = releases.champion(releases.open_store(project))
+    store = releases.open_store(project)
+    champion = releases.champion(store)
     against = params.curriculum[params.candidate].against
     if champion is None:
         wanted = None
-    elif champion.digest == candidate_digest(project, graph, params.candidate):
-        beaten: str | None = champion.verdict["champion"]
-        wanted = beaten if against == champion.digest else against
+    elif champion.digest == _candidate_digest(project, graph, params.candidate):
+        wanted = _beaten(store, champion) if against == champion.digest else against
     else:
         wanted = champion.digest
     if wanted == against:
@@ -94,12 +95,6 @@ def candidate_folder(graph: Graph, domain: str) -> Path:
     return graph.output(f"finetune@{domain}", "models/*")
 
 
-def candidate_digest(project: Path, graph: Graph, domain: str) -> str | None:
-    """The digest of that model, or None where it was never made."""
-    folder = project / candidate_folder(graph, domain)
-    return str(read_manifest(folder)["digest"]) if folder.is_dir() else None
-
-
 def verdict_of(project: Path, graph: Graph) -> Mapping[str, Any]:
     """The verdict that the gate wrote.
 
@@ -107,6 +102,23 @@ def verdict_of(project: Path, graph: Graph) -> Mapping[str, Any]:
         ValueError: there is none yet, or it is damaged.
     """
     return read_verdict(project / graph.output("gate", "*.json"))
+
+
+def _candidate_digest(project: Path, graph: Graph, domain: str) -> str | None:
+    """The digest of the model that learned `domain`; None where it is to be made first."""
+    folder = project / candidate_folder(graph, domain)
+    if graph.may_change(f"finetune@{domain}") or not folder.is_dir():
+        return None
+    return str(read_manifest(folder)["digest"])
+
+
+def _beaten(store: Store, champion: Release) -> str | None:
+    """Whom the champion was judged against when it became champion; the journal knows."""
+    for entry in reversed(releases.journal(store)):
+        if entry.digest == champion.digest and entry.action in releases.MOVES and entry.verdict:
+            beaten: str | None = entry.verdict["champion"]
+            return beaten
+    return None
 
 
 def _round_number(domain: str) -> int:

@@ -44,7 +44,7 @@ def train() -> dict[str, Any]:
         graph = read_graph(project)
     with _pipeline(project, graph) as pipeline:
         results = _run(project, graph, pipeline)
-        if rounds.begin_round(project, graph):
+        if pipeline and rounds.begin_round(project, read_graph(project)):
             # What was trained turned out to be the champion itself, made once more.
             results |= _changed(_run(project, read_graph(project), pipeline))
     verdict = rounds.verdict_of(project, graph)

@@ -49,18 +49,24 @@ def _print_champion(console: Console, store: Store) -> None:
     console.print(f"  since {_when(entry.time)}, by {entry.action} ({entry.actor})")
     if entry.action != "promote":
         console.print(f"  reason: {entry.reason}", markup=False)
-    print_verdict(console, champion.verdict)
+    print_verdict(console, entry.verdict or champion.verdict)
 
 
 def _print_candidate(console: Console, project: Path, params: Params, store: Store) -> None:
     from flows import rounds
-    from tasks.graph import read_graph
+    from tasks.graph import ProjectBusy, read_graph
 
-    graph = read_graph(project)
     console.print(f"[bold]candidate[/bold]  {params.candidate}")
+    try:
+        graph = read_graph(project)
+    except ProjectBusy as busy:
+        console.print(f"  {busy}", markup=False)
+        return
     if graph.stale:
-        names = ", ".join(name for name in graph.parents if name in graph.stale)
-        console.print(f"  out of date, `perennial run` brings it up to date; stale: {names}")
+        names = [name for name in graph.parents if name in graph.stale]
+        more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+        stale = f"{len(names)} of {len(graph.parents)} stages are stale"
+        console.print(f"  {stale} ({', '.join(names[:3])}{more}); `perennial run` runs them")
         return
     console.print(f"  {_standing(store, rounds.verdict_of(project, graph))}", markup=False)
 

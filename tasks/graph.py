@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import graphlib
 import logging
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+
+class ProjectBusy(ValueError):  # noqa: N818 - an answer, not a breakdown
+    """Somebody else runs stages here right now."""
 
 
 @dataclass(frozen=True)
@@ -20,6 +25,10 @@ class Graph:
     """Stage → the paths it writes, relative to the project."""
     stale: frozenset[str]
     """Stages whose own inputs, command or outputs changed; what follows from them may too."""
+
+    def may_change(self, stage: str) -> bool:
+        """Whether the stage, or any that it follows from, is stale."""
+        return stage in self.stale or any(map(self.may_change, self.parents[stage]))
 
     def output(self, stage: str, pattern: str) -> Path:
         """The one output of `stage` that the pattern matches, such as `models/*`.
@@ -55,11 +64,13 @@ def read_graph(project: Path) -> Graph:
     """Read the stages of dvc.yaml and ask DVC which are stale (0.1 to 1 s).
 
     Raises:
-        ValueError: DVC cannot read the project, or another run holds it.
+        ProjectBusy: another run holds it.
+        ValueError: DVC cannot read the project.
     """
     check_project(project)
     # Imported here: half a second that commands which only look need not pay.
     from dvc.exceptions import DvcException  # noqa: PLC0415
+    from dvc.lock import LockError  # noqa: PLC0415
     from dvc.logger import set_loggers_level  # noqa: PLC0415
     from dvc.repo import Repo  # noqa: PLC0415
 
@@ -69,13 +80,20 @@ def read_graph(project: Path) -> Graph:
             set_loggers_level(logging.CRITICAL),
             Repo(str(project), _wait_for_lock=True) as repo,
         ):
-            stages = {stage.addressing: stage for stage in repo.index.graph}
+            stages = {stage.name: stage for stage in repo.index.graph}
             parents = {
-                name: tuple(sorted(parent.addressing for parent in repo.index.graph[stage]))
+                name: tuple(sorted(parent.name for parent in repo.index.graph[stage]))
                 for name, stage in stages.items()
             }
             outputs = {name: _outputs(stage, repo.root_dir) for name, stage in stages.items()}
-            stale = frozenset(repo.status()) & stages.keys()
+            status = repo.status()
+            stale = frozenset(name for name, stage in stages.items() if stage.addressing in status)
+    except LockError as error:
+        who = re.search(r"PID \d+", str(error))
+        raise ProjectBusy(
+            f"another run is going on here ({who[0] if who else 'DVC holds a lock'}); "
+            "wait until it has ended, then try again"
+        ) from error
     except DvcException as error:
         raise ValueError(f"{project / 'dvc.yaml'}: {_one_line(error)}") from error
     order = list(graphlib.TopologicalSorter(parents).static_order())

@@ -112,3 +112,14 @@ def source_file(module: str) -> Path:
 
 def is_code(path: Path) -> bool:
     return len(re.sub(r'""".*?"""', "", path.read_text(), flags=re.DOTALL).strip()) > 0
+
+
+def test_what_python_compiles_is_no_dependency() -> None:
+    """A folder of code among the deps must not change because it was imported."""
+    from dvc.ignore import DvcIgnoreFilter
+    from dvc.repo import Repo
+
+    with Repo(str(ROOT)) as repo:
+        ignore = repo.dvcignore
+        assert isinstance(ignore, DvcIgnoreFilter)
+        assert ignore.is_ignored_dir(str(ROOT / "dialogue" / "sources" / "__pycache__"))

@@ -169,7 +169,11 @@ def test_every_stage_has_a_run_under_one_parent(project: Path) -> None:
     parents = [name for name, parent, _, _ in runs if parent is None]
     stages = {name for name, parent, _, _ in runs if parent is not None}
     assert len(parents) == 1
-    assert stages == {f"{s}@{d}" for s in STAGES for d in DOMAINS} | {"pretrain", "gate"}
+    assert stages == {f"{s}@{d}" for s in STAGES for d in DOMAINS} | {
+        "pretrain",
+        "gate",
+        "register",
+    }
     assert {status for _, _, status, _ in runs} == {"FINISHED"}
     assert all(number > 0 for _, parent, _, number in runs if parent is not None)
 

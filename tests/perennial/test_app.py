@@ -1,0 +1,174 @@
+"""The command line as a person meets it: help, one-line errors, and what they cost."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+COMMANDS = (
+    "run",
+    "chat",
+    "serve",
+    "status",
+    "promote",
+    "rollback",
+    "trace",
+    "doctor",
+    "profile",
+)
+
+
+def perennial(folder: Path, *words: str, **more: str) -> subprocess.CompletedProcess[str]:
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("PREFECT_", "PERENNIAL_"))}
+    return subprocess.run(
+        [sys.executable, "-m", "perennial", *words],
+        cwd=folder,
+        env=kept | {"PYTHONPATH": str(ROOT), "COLUMNS": "110"} | more,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+def refused(done: subprocess.CompletedProcess[str]) -> str:
+    """The one line of a refusal."""
+    assert done.returncode == 2, (done.returncode, done.stdout, done.stderr)
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("error: ")
+    return line
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """The settings, the graph and the profiles; no stage's code, for none runs here."""
+    for name in ("params.yaml", "dvc.yaml", ".dvcignore"):
+        shutil.copy(ROOT / name, tmp_path)
+    shutil.copytree(ROOT / "profiles", tmp_path / "profiles")
+    ignored = shutil.ignore_patterns("tmp", "cache")
+    shutil.copytree(ROOT / ".dvc", tmp_path / ".dvc", ignore=ignored)
+    subprocess.run(["git", "init", "-q"], cwd=tmp_path, check=True)
+    return tmp_path
+
+
+def test_help_answers_at_once(tmp_path: Path) -> None:
+    seconds = []
+    for _ in range(3):
+        start = time.monotonic()
+        done = perennial(tmp_path, "--help")
+        seconds.append(time.monotonic() - start)
+        assert done.returncode == 0
+    # The promise is half a second on an idle machine; a busy one gets some slack.
+    assert min(seconds) < 1.0, seconds
+    assert all(name in done.stdout for name in COMMANDS)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help_with_an_example(tmp_path: Path, name: str) -> None:
+    done = perennial(tmp_path, name, "--help")
+    assert done.returncode == 0
+    assert f"Example: perennial {name}" in done.stdout
+
+
+def test_looking_loads_no_heavy_library(project: Path) -> None:
+    script = (
+        "import sys; sys.argv = ['perennial', 'status']; from perennial.app import main\n"
+        "try: main()\nexcept SystemExit: pass\n"
+        "print([m for m in ('torch', 'transformers', 'mlflow', 'prefect') if m in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=project,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "There is no champion yet" in done.stdout
+    assert "17 of 17 stages are stale" in done.stdout
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_a_mistyped_setting_is_named(project: Path) -> None:
+    params = project / "params.yaml"
+    params.write_text(params.read_text().replace("learning_rate:", "learning_rte:", 1))
+    done = perennial(project, "run")
+    assert done.returncode == 2
+    assert done.stderr.splitlines() == [
+        "error: params.yaml: `pretrain.training.learning_rate` is missing; add it",
+        (
+            "error: params.yaml: `pretrain.training.learning_rte` is no setting; "
+            "remove it or correct its spelling"
+        ),
+    ]
+
+
+def test_not_the_projects_folder(tmp_path: Path) -> None:
+    assert "no dvc.yaml here" in refused(perennial(tmp_path, "run"))
+
+
+def test_not_a_git_repository(project: Path) -> None:
+    shutil.rmtree(project / ".git")
+    assert "not a git repository; run `git init`" in refused(perennial(project, "run"))
+
+
+@pytest.mark.parametrize(
+    "words", [["serve"], ["chat"], ["rollback", "--reason", "x"]], ids=lambda words: words[0]
+)
+def test_no_champion_yet(project: Path, words: list[str]) -> None:
+    assert "there is no champion yet" in refused(perennial(project, *words))
+
+
+def test_a_port_in_use(project: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        assert f"port {port}" in refused(perennial(project, "serve", "--port", port))
+
+
+def test_what_is_not_there(project: Path) -> None:
+    assert "no version is registered yet" in refused(perennial(project, "promote"))
+    assert "`x` is no version" in refused(perennial(project, "rollback", "--to=x", "--reason=y"))
+    assert "no such version" in refused(perennial(project, "trace", "v7"))
+    assert "no such reply" in refused(perennial(project, "trace", "chatcmpl-1"))
+    profile = refused(perennial(project, "profile", "huge"))
+    assert "no profile `huge`; there are default, scratch, tiny" in profile
+
+
+def test_a_prefect_server_that_does_not_answer(project: Path) -> None:
+    url = "http://127.0.0.1:9/api"
+    assert f"nothing answers at {url}" in refused(perennial(project, "run", PREFECT_API_URL=url))
+
+
+def test_profiles_switch_there_and_back_without_a_trace(project: Path) -> None:
+    params = project / "params.yaml"
+    assert perennial(project, "profile", "default").returncode == 0
+    default = params.read_text()
+    for name in ("tiny", "scratch"):
+        done = perennial(project, "profile", name)
+        assert done.returncode == 0, done.stderr
+        assert re.search(rf"^  profile: \w+ → {name}$", done.stdout, re.MULTILINE)
+        assert f"profile: {name}\n" in params.read_text()
+        assert "# What is learned, in which order." in params.read_text()
+    assert perennial(project, "profile", "default").returncode == 0
+    assert params.read_text() == default
+
+
+def test_doctor_says_what_is_missing_and_how_to_mend_it(project: Path) -> None:
+    done = perennial(project, "doctor")
+    assert done.returncode == 1
+    assert "✗ packages     no requirements.lock" in done.stdout
+    assert "→ restore it from git" in done.stdout
+    shutil.copy(ROOT / "requirements.lock", project)
+    lock = project / "requirements.lock"
+    lock.write_text(lock.read_text() + "no-such-package==1.0\n")
+    assert "no-such-package absent, not 1.0" in perennial(project, "doctor").stdout
