@@ -52,8 +52,7 @@ stages:
   pretrain:
     cmd: >-
       python -c "import time, pathlib;
-      pathlib.Path('started').touch();
-      exec('try:\\n time.sleep(60)\\nexcept KeyboardInterrupt:\\n pathlib.Path(\\'saved\\').touch(); raise SystemExit(130)')"
+      exec('try:\\n pathlib.Path(\\'started\\').touch(); time.sleep(60)\\nexcept KeyboardInterrupt:\\n pathlib.Path(\\'saved\\').touch(); raise SystemExit(130)')"
     outs: [base.txt]
 """  # noqa: E501
 
