@@ -65,6 +65,10 @@ def write_params(project: Path) -> None:
     params["ingest"]["sources"] = {domain: source(domain) for domain in DOMAINS}
     text = source("weather") | {"format": "text", "path": "sources/text.txt"}
     params["pretrain"]["text"] = [text]
+    # Enough to say something: the smoke test refuses a model that answers with nothing.
+    params["finetune"]["freeze"]["top_layers"] = None
+    params["finetune"]["training"]["epochs"] = 20.0
+    params["promote"]["smoke_prompts"] = [TOPICS[domain][0].format("bako") for domain in DOMAINS]
     params["gate"]["rules"] = [
         {
             "name": "better than the base",

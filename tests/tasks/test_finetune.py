@@ -32,7 +32,10 @@ def settings(params: Params) -> Params:
         update={"epochs": 3.0, "learning_rate": 0.01, "precision": "fp32", "tokens_per_step": 256}
     )
     freeze = params.finetune.freeze.model_copy(update={"top_layers": 1})
-    changed: Finetune = params.finetune.model_copy(update={"training": training, "freeze": freeze})
+    replay = params.finetune.replay.model_copy(update={"share": 0.25})
+    changed: Finetune = params.finetune.model_copy(
+        update={"training": training, "freeze": freeze, "replay": replay}
+    )
     return params.model_copy(update={"finetune": changed})
 
 
