@@ -32,8 +32,9 @@ status: $(STAMP)  ## who is champion, and why
 ui: $(STAMP)  ## MLflow's pages on http://127.0.0.1:5000: compare runs, versions, promote
 	@mlflow ui
 
+# Two workers, a file to each, in order: the pipeline waits for processes while the rest computes.
 test: $(STAMP)  ## the tests
-	@pytest
+	@pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: $(STAMP)  ## style, types and the laws of the layers
 	@ruff check .

@@ -20,6 +20,11 @@ torch.set_num_threads(2)
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The pipeline, which takes the longest, first: with two workers the rest runs beside it."""
+    items.sort(key=lambda item: item.get_closest_marker("pipeline") is None)
+
+
 @pytest.fixture(scope="session")
 def tokenizer() -> PreTrainedTokenizerFast:
     return train_tokenizer(["hello there, how are you? I am fine."] * 3, 300)
