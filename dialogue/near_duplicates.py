@@ -1,0 +1,228 @@
+"""Near-duplicates: MinHash signatures of dialogues, and the pairs whose words are nearly the same.
+
+A dialogue is the set of its words and of its pairs of adjacent words, after NFKC and casefold;
+a word is a run of letters and digits, or one character where a script writes no spaces. Roles,
+punctuation and the borders of turns do not count. Similarity is the Jaccard index of two such sets,
+estimated from signatures (Broder 1997, "On the resemblance and containment of documents"); pairs
+worth estimating are found by banding (Indyk and Motwani 1998, "Approximate nearest neighbors").
+
+Shapes: N dialogues, P = 128 values in a signature, M pairs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from rensa import RMinHash  # type: ignore[import-untyped]
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from dialogue import banding
+from dialogue.shingles import shingle_hashes
+
+NUM_VALUES = 128
+SHORT_WORDS = 20
+SHORT_SIMILARITY = 0.85
+
+_SEED = 17
+_CHUNK_CHARACTERS = 1 << 20
+_CHUNK_DIALOGUES = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Signatures:
+    """Signatures of N dialogues, in the order they were given.
+
+    Attributes:
+        values: uint16[N, P], the low bits of MinHash values (Li and König 2010, "b-bit minwise
+            hashing"): by chance two values agree once in 65,536.
+        num_words: uint32[N], how many words each dialogue has.
+    """
+
+    values: NDArray[np.uint16]
+    num_words: NDArray[np.uint32]
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def take(self, rows: NDArray[np.int64] | NDArray[np.bool_]) -> Signatures:
+        """The signatures of some rows, by index or by mask."""
+        return Signatures(self.values[rows], self.num_words[rows])
+
+
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """Pairs of dialogues that are nearly the same, each named once.
+
+    Attributes:
+        rows: int64[M, 2], sorted; within one set the first row is the smaller one.
+        similarity: float32[M], estimated Jaccard index, standard error below 0.045.
+    """
+
+    rows: NDArray[np.int64]
+    similarity: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+def signatures(dialogues: Iterable[Sequence[str]]) -> Signatures:
+    """The signatures of dialogues, each given as the texts of its turns.
+
+    Leave system turns out: one persona before two dialogues makes them no duplicates.
+    Takes a stream, and memory for the result and about 100 MiB.
+    """
+    values = np.empty((0, NUM_VALUES), np.uint16)
+    num_words = np.empty(0, np.uint32)
+    count = 0
+    for chunk in _chunks(dialogues):
+        hashes, offsets, words = shingle_hashes(chunk)
+        if count + len(chunk) > len(values):
+            # In place: a concatenation at the end would need twice the memory.
+            num_rows = count + max(len(chunk), min(count, 1 << 17))
+            values.resize((num_rows, NUM_VALUES), refcheck=False)
+            num_words.resize(num_rows, refcheck=False)
+        values[count : count + len(chunk)] = _minhash(hashes, offsets)
+        num_words[count : count + len(chunk)] = words
+        count += len(chunk)
+    values.resize((count, NUM_VALUES), refcheck=False)
+    num_words.resize(count, refcheck=False)
+    return Signatures(values, num_words)
+
+
+def jaccard(first: Sequence[str], second: Sequence[str]) -> float:
+    """The exact similarity of two dialogues, each given as the texts of its turns."""
+    hashes, offsets, _ = shingle_hashes([first, second])
+    sets = [set(hashes[offsets[i] : offsets[i + 1]].tolist()) for i in range(2)]
+    union = len(sets[0] | sets[1])
+    return len(sets[0] & sets[1]) / union if union else 1.0
+
+
+def near_pairs(own: Signatures, similarity: float) -> Pairs:
+    """Pairs within one set whose estimated similarity is at least `similarity`.
+
+    A pair with a dialogue of fewer than `SHORT_WORDS` words needs `SHORT_SIMILARITY`: two of five
+    words of a command are its meaning. Every row that has a near-duplicate is in some pair with
+    one, but not every pair is named: of equal rows each is paired with the first only, and where
+    many rows fall into one bucket each meets its neighbours there. `clusters` joins the pairs.
+
+    Args:
+        own: the dialogues.
+        similarity: least Jaccard index, in (0, 1].
+    """
+    distinct = _distinct(own)
+    table = _table(own, distinct.first, similarity)
+    pairs = distinct.first[banding.alike(table, None, similarity)]
+    rows = np.concatenate([pairs, distinct.repeats()])
+    rows = rows[np.lexsort((rows[:, 1], rows[:, 0]))]
+    return Pairs(rows, banding.shares(own.values, own.values, rows))
+
+
+def near_pairs_between(a: Signatures, b: Signatures, similarity: float) -> Pairs:
+    """Pairs of a row of `a` and a row of `b` that are nearly the same; see `near_pairs`.
+
+    Every row of either that has a near-duplicate in the other is in some pair.
+    """
+    of_a, of_b = _distinct(a), _distinct(b)
+    tables = _table(a, of_a.first, similarity), _table(b, of_b.first, similarity)
+    equal = np.stack(np.intersect1d(of_a.hashes, of_b.hashes, return_indices=True)[1:], axis=1)
+    pairs = np.concatenate([banding.alike(*tables, similarity), equal])
+    rows = _spread(pairs, of_a, of_b)
+    return Pairs(rows, banding.shares(a.values, b.values, rows))
+
+
+def clusters(pairs: Pairs, num_rows: int) -> NDArray[np.int64]:
+    """int64[num_rows]: the smallest row of the cluster each row is joined to by pairs, else itself.
+
+    For the pairs of one set. Joined is not similar: a chain of small changes is one cluster.
+    """
+    graph = coo_array(
+        (np.ones(len(pairs), np.int8), (pairs.rows[:, 0], pairs.rows[:, 1])), (num_rows, num_rows)
+    )
+    count, labels = connected_components(graph, directed=False)
+    smallest = np.full(count, num_rows, np.int64)
+    np.minimum.at(smallest, labels, np.arange(num_rows))
+    return smallest[labels]
+
+
+def _chunks(dialogues: Iterable[Sequence[str]]) -> Iterator[list[Sequence[str]]]:
+    chunk: list[Sequence[str]] = []
+    size = 0
+    for turns in dialogues:
+        chunk.append(turns)
+        size += sum(map(len, turns))
+        if size >= _CHUNK_CHARACTERS or len(chunk) >= _CHUNK_DIALOGUES:
+            yield chunk
+            chunk, size = [], 0
+    if chunk:
+        yield chunk
+
+
+def _minhash(hashes: NDArray[np.uint64], offsets: NDArray[np.int64]) -> NDArray[np.uint16]:
+    """uint16[N, P]: MinHash by Fast Similarity Sketching (Dahlgaard et al. 2017), in rensa."""
+    matrix = RMinHash.digest_matrix_from_flat_token_hashes(
+        hashes, offsets.astype(np.uint64), NUM_VALUES, _SEED
+    )
+    digests = np.array(matrix.to_rows(), np.uint32).reshape(-1, NUM_VALUES)
+    # Every bit of a digest decides: its low half alone need not be evenly spread.
+    return ((digests * np.uint32(0x9E3779B1)) >> np.uint32(16)).astype(np.uint16)
+
+
+@dataclass(frozen=True, slots=True)
+class _Distinct:
+    """The U distinct rows of some signatures.
+
+    Attributes:
+        hashes: uint64[U].
+        first: int64[U], where each stands first, ascending.
+        group: int64[N], to which of the U each row belongs.
+    """
+
+    hashes: NDArray[np.uint64]
+    first: NDArray[np.int64]
+    group: NDArray[np.int64]
+
+    def repeats(self) -> NDArray[np.int64]:
+        """int64[M, 2]: the first row of a group with each other one."""
+        rows = np.arange(len(self.group))
+        firsts = self.first[self.group]
+        pairs: NDArray[np.int64] = np.stack([firsts, rows], axis=1)[firsts != rows]
+        return pairs
+
+
+def _distinct(own: Signatures) -> _Distinct:
+    hashes, first, group = np.unique(
+        banding.row_hashes(own.values), return_index=True, return_inverse=True
+    )
+    order = np.argsort(first)
+    place = np.empty_like(order)
+    place[order] = np.arange(len(order))
+    return _Distinct(hashes[order], first[order], place[group])
+
+
+def _table(own: Signatures, rows: NDArray[np.int64], similarity: float) -> banding.Table:
+    if not 0 < similarity <= 1:
+        raise ValueError(f"similarity: {similarity} is no Jaccard index to ask for; use (0, 1]")
+    short = own.num_words[rows] < SHORT_WORDS
+    least = np.where(short, max(similarity, SHORT_SIMILARITY), similarity)
+    return banding.Table(own.values, rows, least.astype(np.float32))
+
+
+def _spread(pairs: NDArray[np.int64], a: _Distinct, b: _Distinct) -> NDArray[np.int64]:
+    """Pairs of groups as pairs of rows: of first rows, and each other row with one of them."""
+    first_of_a = _spread_one_way(pairs, a, b)
+    first_of_b = _spread_one_way(pairs[:, ::-1], b, a)[:, ::-1]
+    rows: NDArray[np.int64] = np.unique(np.concatenate([first_of_a, first_of_b]), axis=0)
+    return rows
+
+
+def _spread_one_way(pairs: NDArray[np.int64], a: _Distinct, b: _Distinct) -> NDArray[np.int64]:
+    partner = np.full(len(a.first), -1, np.int64)
+    partner[pairs[:, 0]] = pairs[:, 1]
+    rows = np.flatnonzero(partner[a.group] >= 0)
+    others = np.stack([rows, b.first[partner[a.group[rows]]]], axis=1)
+    firsts = np.stack([a.first[pairs[:, 0]], b.first[pairs[:, 1]]], axis=1)
+    return np.concatenate([firsts, others])
