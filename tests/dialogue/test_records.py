@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import random
 from pathlib import Path
 
 import pyarrow as pa
@@ -8,15 +9,19 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from dialogue.manifest import verify_manifest, write_manifest
 from dialogue.records import (
+    DIALOGUES_PER_GROUP,
     SCHEMA,
     Dialogue,
     Reject,
     Turn,
     content_digest,
+    read_batches,
     read_dialogues,
     read_rejects,
     split_of,
+    words_digest,
     write_dialogues,
     write_rejects,
 )
@@ -46,6 +51,7 @@ def dialogues(draw: st.DrawFn) -> Dialogue:
         licence=draw(TEXT),
         raw_digest="0" * 64,
         persona=draw(st.none() | TEXT),
+        label=draw(st.none() | TEXT),
     )
 
 
@@ -64,7 +70,7 @@ def test_what_is_written_is_read_back(tmp_path: Path, written: list[Dialogue]) -
 def test_rejects_are_read_back(tmp_path: Path, written: list[Reject]) -> None:
     path = tmp_path / "rejects.parquet"
     assert write_rejects(path, written) == len(written)
-    assert read_rejects(path) == written
+    assert list(read_rejects(path)) == written
 
 
 @given(st.text(), SHARE, SHARE)
@@ -113,8 +119,61 @@ def test_a_missing_file_and_other_columns_are_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no such records file"):
         list(read_dialogues(tmp_path / "none.parquet"))
     with pytest.raises(ValueError, match="no such rejects file"):
-        read_rejects(tmp_path / "none.parquet")
+        list(read_rejects(tmp_path / "none.parquet"))
     pq.write_table(pa.table({"text": ["a"]}), tmp_path / "other.parquet")
     with pytest.raises(ValueError, match=r"columns \['text'\], expected"):
         list(read_dialogues(tmp_path / "other.parquet"))
     assert SCHEMA.names[0] == "dialogue_id"
+
+
+@given(TEXT)
+def test_letters_have_one_digest_by_the_short_way_and_the_long(text: str) -> None:
+    spelled = "".join(filter(str.isalnum, text.casefold()))
+    assert words_digest([Turn("user", text)]) == words_digest([Turn("user", spelled)])
+    ascii_text = text.encode("ascii", "ignore").decode()
+    kept = "".join(filter(str.isalnum, ascii_text.casefold()))
+    assert words_digest([Turn("user", ascii_text)]) == words_digest([Turn("user", kept)])
+
+
+def test_row_groups_hold_whole_dialogues(tmp_path: Path) -> None:
+    path = tmp_path / "dialogues.parquet"
+    written = [
+        Dialogue(
+            id=f"{number:016x}",
+            turns=(Turn("user", f"ask {number}"), Turn("assistant", "yes")) * (number % 3 + 1),
+            domain="d",
+            split="train",
+            source="s",
+            origin=f"f:{number}",
+            licence="MIT",
+            raw_digest="0" * 64,
+        )
+        for number in range(2 * DIALOGUES_PER_GROUP + 1)
+    ]
+    write_dialogues(path, written)
+    tables = list(read_batches(path, ["dialogue_id", "text"]))
+    assert len(tables) == 3
+    groups = [set(table.column("dialogue_id").to_pylist()) for table in tables]
+    assert sum(map(len, groups)) == len(set().union(*groups)) == len(written)
+    assert list(read_dialogues(path)) == written
+
+
+def test_any_flipped_bit_of_a_records_folder_is_noticed(tmp_path: Path) -> None:
+    folder = tmp_path / "records"
+    turns = (Turn("user", "how are you?"), Turn("assistant", "fine"))
+    dialogue = Dialogue("0" * 16, turns, "d", "train", "s", "o", "MIT", "0" * 64)
+    write_dialogues(folder / "dialogues.parquet", [dialogue] * 50)
+    write_rejects(folder / "rejects.parquet", [Reject("f:1", "not JSON", "{")])
+    write_manifest(folder)
+    verify_manifest(folder)
+    dice = random.Random(17)
+    for path in (folder / "dialogues.parquet", folder / "rejects.parquet"):
+        whole = path.read_bytes()
+        for _ in range(100):
+            damaged = bytearray(whole)
+            damaged[dice.randrange(len(whole))] ^= 1 << dice.randrange(8)
+            path.write_bytes(damaged)
+            with pytest.raises(ValueError, match=f"{path.name}: damaged"):
+                verify_manifest(folder)
+        path.write_bytes(whole)
+    verify_manifest(folder)
