@@ -93,9 +93,13 @@ def shares(a: NDArray[np.uint16], b: NDArray[np.uint16], rows: Rows) -> NDArray[
     return result
 
 
-def row_hashes(values: NDArray[np.uint16]) -> NDArray[np.uint64]:
-    """uint64[A]: equal for equal rows, and for others once in 2⁶⁴."""
-    return _keys(np.ascontiguousarray(values).view(np.uint64))
+def row_hashes(values: NDArray[np.uint16], rows: Rows) -> NDArray[np.uint64]:
+    """uint64[A]: of each of the rows a number, equal for equal rows, for others once in 2⁶⁴."""
+    hashes = np.empty(len(rows), np.uint64)
+    for start in range(0, len(rows), _COMPARED_AT_ONCE):
+        part = values[rows[start : start + _COMPARED_AT_ONCE]]
+        hashes[start : start + len(part)] = _keys(part.view(np.uint64))
+    return hashes
 
 
 def _rows_per_band(similarity: float, num_values: int) -> int:

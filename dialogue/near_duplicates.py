@@ -11,7 +11,7 @@ Shapes: N dialogues, P = 128 values in a signature, M pairs.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,15 +21,19 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from dialogue import banding
-from dialogue.shingles import shingle_hashes
+from dialogue.shingles import VERSION, gathered, shingle_hashes
 
 NUM_VALUES = 128
 SHORT_WORDS = 20
 SHORT_SIMILARITY = 0.85
 
 _SEED = 17
-_CHUNK_CHARACTERS = 1 << 20
-_CHUNK_DIALOGUES = 4096
+
+SCHEME = f"shingles-{VERSION}/rensa-{RMinHash.ALGORITHM_VERSION}/{NUM_VALUES}x16/seed-{_SEED}"
+"""How signatures are made: those of two schemes do not compare."""
+
+
+Rows = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +52,7 @@ class Signatures:
     def __len__(self) -> int:
         return len(self.values)
 
-    def take(self, rows: NDArray[np.int64] | NDArray[np.bool_]) -> Signatures:
+    def take(self, rows: Rows | NDArray[np.bool_]) -> Signatures:
         """The signatures of some rows, by index or by mask."""
         return Signatures(self.values[rows], self.num_words[rows])
 
@@ -62,7 +66,7 @@ class Pairs:
         similarity: float32[M], estimated Jaccard index, standard error below 0.045.
     """
 
-    rows: NDArray[np.int64]
+    rows: Rows
     similarity: NDArray[np.float32]
 
     def __len__(self) -> int:
@@ -78,7 +82,7 @@ def signatures(dialogues: Iterable[Sequence[str]]) -> Signatures:
     values = np.empty((0, NUM_VALUES), np.uint16)
     num_words = np.empty(0, np.uint32)
     count = 0
-    for chunk in _chunks(dialogues):
+    for chunk in gathered(dialogues):
         hashes, offsets, words = shingle_hashes(chunk)
         if count + len(chunk) > len(values):
             # In place: a concatenation at the end would need twice the memory.
@@ -113,28 +117,40 @@ def near_pairs(own: Signatures, similarity: float) -> Pairs:
         own: the dialogues.
         similarity: least Jaccard index, in (0, 1].
     """
-    distinct = _distinct(own)
-    table = _table(own, distinct.first, similarity)
-    pairs = distinct.first[banding.alike(table, None, similarity)]
+    distinct = _distinct(own, np.arange(len(own)))
+    pairs = distinct.first[banding.alike(_table(own, distinct, similarity), None, similarity)]
     rows = np.concatenate([pairs, distinct.repeats()])
-    rows = rows[np.lexsort((rows[:, 1], rows[:, 0]))]
-    return Pairs(rows, banding.shares(own.values, own.values, rows))
+    return _weighed(own, own, rows[np.lexsort((rows[:, 1], rows[:, 0]))])
 
 
-def near_pairs_between(a: Signatures, b: Signatures, similarity: float) -> Pairs:
+def near_pairs_between(
+    a: Signatures,
+    b: Signatures,
+    similarity: float,
+    *,
+    rows_a: Rows | None = None,
+    rows_b: Rows | None = None,
+) -> Pairs:
     """Pairs of a row of `a` and a row of `b` that are nearly the same; see `near_pairs`.
 
     Every row of either that has a near-duplicate in the other is in some pair.
+
+    Args:
+        a: dialogues.
+        b: dialogues, or the same ones.
+        similarity: least Jaccard index, in (0, 1].
+        rows_a: the rows of `a` that count, ascending; None for all.
+        rows_b: likewise.
     """
-    of_a, of_b = _distinct(a), _distinct(b)
-    tables = _table(a, of_a.first, similarity), _table(b, of_b.first, similarity)
+    of_a = _distinct(a, np.arange(len(a)) if rows_a is None else rows_a)
+    of_b = _distinct(b, np.arange(len(b)) if rows_b is None else rows_b)
+    tables = _table(a, of_a, similarity), _table(b, of_b, similarity)
     equal = np.stack(np.intersect1d(of_a.hashes, of_b.hashes, return_indices=True)[1:], axis=1)
     pairs = np.concatenate([banding.alike(*tables, similarity), equal])
-    rows = _spread(pairs, of_a, of_b)
-    return Pairs(rows, banding.shares(a.values, b.values, rows))
+    return _weighed(a, b, _spread(pairs, of_a, of_b))
 
 
-def clusters(pairs: Pairs, num_rows: int) -> NDArray[np.int64]:
+def clusters(pairs: Pairs, num_rows: int) -> Rows:
     """int64[num_rows]: the smallest row of the cluster each row is joined to by pairs, else itself.
 
     For the pairs of one set. Joined is not similar: a chain of small changes is one cluster.
@@ -148,19 +164,6 @@ def clusters(pairs: Pairs, num_rows: int) -> NDArray[np.int64]:
     return smallest[labels]
 
 
-def _chunks(dialogues: Iterable[Sequence[str]]) -> Iterator[list[Sequence[str]]]:
-    chunk: list[Sequence[str]] = []
-    size = 0
-    for turns in dialogues:
-        chunk.append(turns)
-        size += sum(map(len, turns))
-        if size >= _CHUNK_CHARACTERS or len(chunk) >= _CHUNK_DIALOGUES:
-            yield chunk
-            chunk, size = [], 0
-    if chunk:
-        yield chunk
-
-
 def _minhash(hashes: NDArray[np.uint64], offsets: NDArray[np.int64]) -> NDArray[np.uint16]:
     """uint16[N, P]: MinHash by Fast Similarity Sketching (Dahlgaard et al. 2017), in rensa."""
     matrix = RMinHash.digest_matrix_from_flat_token_hashes(
@@ -171,58 +174,63 @@ def _minhash(hashes: NDArray[np.uint64], offsets: NDArray[np.int64]) -> NDArray[
     return ((digests * np.uint32(0x9E3779B1)) >> np.uint32(16)).astype(np.uint16)
 
 
+def _weighed(a: Signatures, b: Signatures, rows: Rows) -> Pairs:
+    return Pairs(rows, banding.shares(a.values, b.values, rows))
+
+
 @dataclass(frozen=True, slots=True)
 class _Distinct:
-    """The U distinct rows of some signatures.
+    """The U distinct ones among K rows of some signatures.
 
     Attributes:
         hashes: uint64[U].
-        first: int64[U], where each stands first, ascending.
-        group: int64[N], to which of the U each row belongs.
+        first: int64[U], the row where each stands first, ascending.
+        rows: int64[K].
+        group: int64[K], to which of the U each row belongs.
     """
 
     hashes: NDArray[np.uint64]
-    first: NDArray[np.int64]
-    group: NDArray[np.int64]
+    first: Rows
+    rows: Rows
+    group: Rows
 
-    def repeats(self) -> NDArray[np.int64]:
+    def repeats(self) -> Rows:
         """int64[M, 2]: the first row of a group with each other one."""
-        rows = np.arange(len(self.group))
         firsts = self.first[self.group]
-        pairs: NDArray[np.int64] = np.stack([firsts, rows], axis=1)[firsts != rows]
+        pairs: Rows = np.stack([firsts, self.rows], axis=1)[firsts != self.rows]
         return pairs
 
 
-def _distinct(own: Signatures) -> _Distinct:
+def _distinct(own: Signatures, rows: Rows) -> _Distinct:
     hashes, first, group = np.unique(
-        banding.row_hashes(own.values), return_index=True, return_inverse=True
+        banding.row_hashes(own.values, rows), return_index=True, return_inverse=True
     )
     order = np.argsort(first)
     place = np.empty_like(order)
     place[order] = np.arange(len(order))
-    return _Distinct(hashes[order], first[order], place[group])
+    return _Distinct(hashes[order], rows[first[order]], rows, place[group])
 
 
-def _table(own: Signatures, rows: NDArray[np.int64], similarity: float) -> banding.Table:
+def _table(own: Signatures, distinct: _Distinct, similarity: float) -> banding.Table:
     if not 0 < similarity <= 1:
         raise ValueError(f"similarity: {similarity} is no Jaccard index to ask for; use (0, 1]")
-    short = own.num_words[rows] < SHORT_WORDS
+    short = own.num_words[distinct.first] < SHORT_WORDS
     least = np.where(short, max(similarity, SHORT_SIMILARITY), similarity)
-    return banding.Table(own.values, rows, least.astype(np.float32))
+    return banding.Table(own.values, distinct.first, least.astype(np.float32))
 
 
-def _spread(pairs: NDArray[np.int64], a: _Distinct, b: _Distinct) -> NDArray[np.int64]:
+def _spread(pairs: Rows, a: _Distinct, b: _Distinct) -> Rows:
     """Pairs of groups as pairs of rows: of first rows, and each other row with one of them."""
-    first_of_a = _spread_one_way(pairs, a, b)
-    first_of_b = _spread_one_way(pairs[:, ::-1], b, a)[:, ::-1]
-    rows: NDArray[np.int64] = np.unique(np.concatenate([first_of_a, first_of_b]), axis=0)
+    of_a = _spread_one_way(pairs, a, b)
+    of_b = _spread_one_way(pairs[:, ::-1], b, a)[:, ::-1]
+    rows: Rows = np.unique(np.concatenate([of_a, of_b]), axis=0)
     return rows
 
 
-def _spread_one_way(pairs: NDArray[np.int64], a: _Distinct, b: _Distinct) -> NDArray[np.int64]:
+def _spread_one_way(pairs: Rows, a: _Distinct, b: _Distinct) -> Rows:
     partner = np.full(len(a.first), -1, np.int64)
     partner[pairs[:, 0]] = pairs[:, 1]
-    rows = np.flatnonzero(partner[a.group] >= 0)
-    others = np.stack([rows, b.first[partner[a.group[rows]]]], axis=1)
+    places = np.flatnonzero(partner[a.group] >= 0)
+    others = np.stack([a.rows[places], b.first[partner[a.group[places]]]], axis=1)
     firsts = np.stack([a.first[pairs[:, 0]], b.first[pairs[:, 1]]], axis=1)
     return np.concatenate([firsts, others])

@@ -9,7 +9,7 @@ Shapes: N dialogues, C characters, W words, S shingles.
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 
 import numpy as np
@@ -18,6 +18,9 @@ from numpy.typing import NDArray
 VERSION = 1
 """To be raised when the same words get other hashes: stored signatures no longer compare then."""
 
+_CHUNK_CHARACTERS = 1 << 20
+_CHUNK_DIALOGUES = 4096
+_ODD = np.uint64(0x9E3779B97F4A7C15)
 _OTHER, _LETTER, _ALONE = 0, 1, 2
 _UNSPACED = (
     (0x0E00, 0x0EFF),  # Thai, Lao
@@ -45,7 +48,7 @@ def shingle_hashes(
     ends = np.cumsum(num_words)
     last = np.zeros(len(words), np.bool_)
     last[ends[num_words > 0] - 1] = True
-    pairs = _mixed(words[:-1] * np.uint64(0x9E3779B97F4A7C15) + words[1:])
+    pairs = _mixed(words[:-1] * _ODD + words[1:])
     # Words and pairs stand side by side: word, pair with the next, word, …
     both = np.empty(2 * len(words), np.uint64)
     both[0::2] = words
@@ -79,13 +82,35 @@ def word_hashes(texts: Iterable[str]) -> tuple[NDArray[np.uint64], NDArray[np.in
     return hashes, np.bincount(text_of[letters[starts]], minlength=len(normal))
 
 
-def word_ngrams(words: NDArray[np.uint64], num_words: int) -> NDArray[np.uint64]:
-    """uint64[W - num_words + 1]: hashes of every `num_words` adjacent words of one text."""
-    count = max(0, len(words) - num_words + 1)
-    hashes = np.zeros(count, np.uint64)
+def ngram_hashes(
+    dialogues: Sequence[Sequence[str]], num_words: int
+) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
+    """uint64[G] and int64[N]: every `num_words` adjacent words of a dialogue, and how many.
+
+    Words of adjacent turns are adjacent: a transcript is a dialogue's text without its roles.
+    """
+    words, counts = word_hashes("\n".join(turns) for turns in dialogues)
+    size = max(0, len(words) - num_words + 1)
+    hashes = np.zeros(size, np.uint64)
     for place in range(num_words):
-        hashes = _mixed(hashes * np.uint64(0x9E3779B97F4A7C15) + words[place : place + count])
-    return hashes
+        hashes = _mixed(hashes * _ODD + words[place : place + size])
+    dialogue = np.repeat(np.arange(len(counts)), counts)
+    whole = dialogue[:size] == dialogue[num_words - 1 :][:size]
+    return hashes[whole], np.maximum(0, counts - num_words + 1)
+
+
+def gathered(dialogues: Iterable[Sequence[str]]) -> Iterator[list[Sequence[str]]]:
+    """A stream in chunks of bounded size: what is hashed at once takes about 60 MiB."""
+    chunk: list[Sequence[str]] = []
+    size = 0
+    for turns in dialogues:
+        chunk.append(turns)
+        size += sum(map(len, turns))
+        if size >= _CHUNK_CHARACTERS or len(chunk) >= _CHUNK_DIALOGUES:
+            yield chunk
+            chunk, size = [], 0
+    if chunk:
+        yield chunk
 
 
 def _word_starts(
