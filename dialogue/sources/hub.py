@@ -20,7 +20,7 @@ def raw_files(source: HubSource) -> tuple[RawFile, ...]:
     """
     name = f"{source.id}@{source.revision}/{source.split}"
     digest = hashlib.sha256(name.encode()).hexdigest()
-    return (RawFile(name, digest, None, lambda: _json_lines(source)),)
+    return (RawFile(name, digest, None, lambda: _json_lines(source), is_hashed=False),)
 
 
 def _json_lines(source: HubSource) -> IO[bytes]:
@@ -33,14 +33,18 @@ def _rows(source: HubSource) -> Iterator[bytes]:
 
 
 def _loaded(source: HubSource) -> Iterable[dict[str, Any]]:
-    """The split's rows, streamed."""
+    """The split's rows, streamed or from the cache that they are fetched into."""
     # Imported here: `datasets` takes a second that no other kind of source needs.
     from datasets import load_dataset  # noqa: PLC0415
     from datasets.exceptions import DatasetsError  # noqa: PLC0415
 
     try:
         rows: Iterable[dict[str, Any]] = load_dataset(
-            source.id, revision=source.revision, split=source.split, streaming=True
+            source.id,
+            name=source.configuration,
+            revision=source.revision,
+            split=source.split,
+            streaming=source.streaming,
         )
     # A bare StopIteration is how an empty file shows.
     except (OSError, ValueError, DatasetsError, StopIteration) as error:

@@ -14,12 +14,17 @@ from dialogue.digests import file_digest
 
 @dataclass(frozen=True, slots=True)
 class RawFile:
-    """A file or archive member that dialogues are read from; `num_bytes` is None if unknown."""
+    """A file or archive member that dialogues are read from; `num_bytes` is None if unknown.
+
+    `is_hashed` says whether `digest` is the SHA-256 of the bytes that `open` gives, so that what
+    is read can be held against it.
+    """
 
     name: str
     digest: str
     num_bytes: int | None
     open: Callable[[], IO[bytes]]
+    is_hashed: bool = True
 
 
 def from_path(path: Path, name: str) -> RawFile:
@@ -29,7 +34,7 @@ def from_path(path: Path, name: str) -> RawFile:
         ValueError: the file is missing, no file, or empty.
     """
     if not path.is_file():
-        kind = "a folder; name a file in it" if path.is_dir() else "missing; correct the path"
+        kind = "a folder; name files in it by `members`" if path.is_dir() else "missing; correct it"
         raise ValueError(f"{path}: the source's file is {kind}")
     size = path.stat().st_size
     if not size:
@@ -37,12 +42,25 @@ def from_path(path: Path, name: str) -> RawFile:
     return RawFile(name, file_digest(path), size, lambda: path.open("rb"))
 
 
-def from_bytes(data: bytes, name: str) -> RawFile:
-    """An archive's member.
+def from_stream(open_member: Callable[[], IO[bytes]], name: str, num_bytes: int) -> RawFile:
+    """An archive's member, read from the archive whenever it is opened.
 
     Raises:
         ValueError: there are no bytes.
     """
-    if not data:
+    if not num_bytes:
         raise ValueError(f"{name}: the source's file is empty; put dialogues into it")
-    return RawFile(name, hashlib.sha256(data).hexdigest(), len(data), lambda: io.BytesIO(data))
+    with open_member() as stream:
+        digest = hashlib.sha256()
+        while chunk := stream.read(1 << 20):
+            digest.update(chunk)
+    return RawFile(name, digest.hexdigest(), num_bytes, open_member)
+
+
+def from_bytes(data: bytes, name: str) -> RawFile:
+    """An archive's member that is held in memory.
+
+    Raises:
+        ValueError: there are no bytes.
+    """
+    return from_stream(lambda: io.BytesIO(data), name, len(data))

@@ -7,15 +7,16 @@ from typing import IO
 
 import yaml
 
-from dialogue.records import Reject, reject
-from dialogue.sources.draft import Draft
-from dialogue.sources.formats.lines import whole_text
+from dialogue.records import Reject
+from dialogue.sources.draft import Draft, set_aside
+from dialogue.sources.formats.lines import too_large, whole_text
+from dialogue.sources.reading import Reading
 
 _NULL = "tag:yaml.org,2002:null"
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
-def read_chatterbot(name: str, stream: IO[bytes]) -> Iterator[Draft | Reject]:
+def read_chatterbot(name: str, stream: IO[bytes], reading: Reading) -> Iterator[Draft | Reject]:
     """`conversations:` a list of lists: question, answer, and on in turns.
 
     Nodes are read rather than values: a number or a `yes` keeps its spelling, and the origin its
@@ -28,10 +29,12 @@ def read_chatterbot(name: str, stream: IO[bytes]) -> Iterator[Draft | Reject]:
     for node in _conversations(name, text):
         origin = f"{name}:{node.start_mark.line + 1}"
         excerpt = text[node.start_mark.index : node.end_mark.index]
-        if not isinstance(node, yaml.SequenceNode):
-            yield reject(origin, "not a list: expected question and answer", excerpt)
+        if len(excerpt) > reading.max_row_bytes:
+            yield too_large(origin, reading.max_row_bytes, excerpt)
+        elif not isinstance(node, yaml.SequenceNode):
+            yield set_aside(origin, "not a list: expected question and answer", excerpt)
         elif not all(isinstance(item, yaml.ScalarNode) for item in node.value):
-            yield reject(origin, "nested: a conversation holds texts only", excerpt)
+            yield set_aside(origin, "nested: a conversation holds texts only", excerpt)
         else:
             texts = ["" if item.tag == _NULL else item.value for item in node.value]
             roles = ("user" if index % 2 == 0 else "assistant" for index in range(len(texts)))

@@ -6,9 +6,11 @@ import json
 from collections.abc import Iterator
 from typing import IO, Any
 
-from dialogue.records import Reject, reject
-from dialogue.sources.draft import Draft, speakers_as_roles
-from dialogue.sources.formats.lines import whole_text
+from dialogue.records import Reject
+from dialogue.sources.draft import Draft, set_aside, speakers_as_roles
+from dialogue.sources.formats.json_stream import json_items
+from dialogue.sources.formats.lines import beginning
+from dialogue.sources.reading import Reading
 
 _MIN_GROUPS = 4
 _MIN_CHARACTERS = 40
@@ -16,25 +18,25 @@ _MIN_CHARACTERS = 40
 _Message = tuple[str, str]
 
 
-def read_chitchat(name: str, stream: IO[bytes]) -> Iterator[Draft | Reject]:
+def read_chitchat(name: str, stream: IO[bytes], reading: Reading) -> Iterator[Draft | Reject]:
     """Conversations of two senders and at least four groups of messages; others are no dialogues.
 
     Raises:
         ValueError: the file is not the dataset's JSON.
     """
-    for origin, groups in _conversations(name, stream):
+    for origin, groups in _conversations(name, stream, reading):
         if isinstance(groups, Reject):
             yield groups
             continue
         messages = [message for group in groups for message in group]
         if _is_dialogue(groups):
-            yield Draft(origin, speakers_as_roles(messages))
+            yield Draft(origin, speakers_as_roles(messages), given_id=origin.partition("#")[2])
         else:
             reason = f"no dialogue: {_num_senders(groups)} senders, {len(groups)} message groups"
-            yield reject(origin, reason, "\n".join(text for _, text in messages), "scope")
+            yield set_aside(origin, reason, "\n".join(text for _, text in messages), "scope")
 
 
-def read_monologues(name: str, stream: IO[bytes]) -> Iterator[str]:
+def read_monologues(name: str, stream: IO[bytes], reading: Reading) -> Iterator[str]:
     """What `read_chitchat` leaves: the messages of each such conversation, as one document.
 
     Documents of fewer than 40 characters (a greeting nobody answered) are left out.
@@ -42,7 +44,7 @@ def read_monologues(name: str, stream: IO[bytes]) -> Iterator[str]:
     Raises:
         ValueError: the file is not the dataset's JSON, or a conversation is damaged.
     """
-    for origin, groups in _conversations(name, stream):
+    for origin, groups in _conversations(name, stream, reading):
         if isinstance(groups, Reject):
             raise ValueError(f"{origin}: {groups.reason}")
         if not _is_dialogue(groups):
@@ -52,24 +54,18 @@ def read_monologues(name: str, stream: IO[bytes]) -> Iterator[str]:
 
 
 def _conversations(
-    name: str, stream: IO[bytes]
+    name: str, stream: IO[bytes], reading: Reading
 ) -> Iterator[tuple[str, list[list[_Message]] | Reject]]:
     """(origin, groups of (sender, text)) of every conversation."""
-    try:
-        conversations = json.loads(whole_text(name, stream))
-    except json.JSONDecodeError as error:
-        raise ValueError(
-            f"{name}:{error.lineno}: not JSON: {error.msg}; is the file whole?"
-        ) from error
-    if not isinstance(conversations, dict):
-        found = type(conversations).__name__
-        raise ValueError(f"{name}: expected conversations by id, found {found}")
-    for key, conversation in conversations.items():
+    if beginning(stream).startswith(b"["):
+        raise ValueError(f"{name}:1: expected conversations by id, found a list")
+    for _, key, conversation in json_items(name, stream, reading.max_row_bytes):
         origin = f"{name}#{key}"
         try:
             yield origin, _groups(conversation)
         except (KeyError, TypeError) as error:
-            yield origin, reject(origin, f"wrong shape: {error}", json.dumps(conversation))
+            excerpt = json.dumps(conversation, ensure_ascii=False)
+            yield origin, set_aside(origin, f"wrong shape: {error}", excerpt)
 
 
 def _groups(conversation: Any) -> list[list[_Message]]:

@@ -1,13 +1,25 @@
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dialogue.privacy import Scrubber
 from dialogue.records import Dialogue, Reject, content_digest, words_digest
-from dialogue.sources.draft import Draft, Provenance, finish, speakers_as_roles
+from dialogue.sources.draft import (
+    MAX_TURNS,
+    Draft,
+    Provenance,
+    finish,
+    finish_reject,
+    set_aside,
+    speakers_as_roles,
+)
 
-HERE = Provenance("chat", "a source", "MIT", "0" * 64, test_share=0.2, validation_share=0.1)
+HERE = Provenance("chat", "a source", "MIT", "0" * 64, 0.2, 0.1, Scrubber(()))
+SCRUBBED = dataclasses.replace(HERE, scrub=Scrubber(("email",)))
 
 
 def finished(*turns: tuple[str, str], split_key: str | None = None) -> Dialogue | Reject:
@@ -39,6 +51,8 @@ def test_what_holds_no_reply_is_cut_off_at_both_ends() -> None:
 @pytest.mark.parametrize(
     ("turns", "reason"),
     [
+        ([("user", "a\x00b"), ("assistant", "y")], "NUL byte: at character 1"),
+        ([("user", "hi"), ("assistant", "y")] * MAX_TURNS, "too many turns: 20000, at most 10000"),
         ([], "no reply"),
         ([("user", "hi")], "no reply"),
         ([("assistant", "hi")], "no reply"),
@@ -70,8 +84,8 @@ def test_a_dialogue_is_always_well_formed(turns: list[tuple[str, str]]) -> None:
 
 
 def test_typography_does_not_change_the_split() -> None:
-    one = finished(("user", "Is it 5 o'clock?"), ("assistant", "Yes!"))
-    other = finished(("user", "is it  5 oclock"), ("assistant", "yes"))
+    one = finished(("user", "Is it five o'clock?"), ("assistant", "Yes!"))
+    other = finished(("user", "is it  five oclock"), ("assistant", "yes"))
     assert isinstance(one, Dialogue)
     assert isinstance(other, Dialogue)
     assert one.id != other.id
@@ -88,3 +102,48 @@ def test_the_first_speaker_is_the_user() -> None:
     spoken = [("bob", "hi"), ("ann", "hello"), ("bob", "bye")]
     assert speakers_as_roles(spoken) == [("user", "hi"), ("assistant", "hello"), ("user", "bye")]
     assert speakers_as_roles([]) == []
+
+
+def test_every_text_is_scrubbed_before_it_is_hashed() -> None:
+    def made(name: str) -> Dialogue:
+        turns = [("system", f"room of {name}"), ("user", f"mail {name}"), ("assistant", name)]
+        draft = Draft("file:1", turns, persona=f"I am {name}", label=f"who: {name}")
+        row = finish(draft, SCRUBBED)
+        assert isinstance(row, Dialogue)
+        return row
+
+    one, other = made("ann@example.org"), made("bob@example.com")
+    assert one == other
+    assert [turn.text for turn in one.turns] == ["room of [EMAIL]", "mail [EMAIL]", "[EMAIL]"]
+    assert (one.persona, one.label) == ("I am [EMAIL]", "who: [EMAIL]")
+
+
+def test_what_is_set_aside_is_scrubbed_whole_and_then_cut() -> None:
+    # The address lies across the excerpt's end: cut first, its beginning would be kept.
+    row = set_aside("file:1", "unknown role: 'a@b.org'", "x " * 96 + "ann@example.org" + " y" * 300)
+    kept = finish_reject(row, Scrubber(("email",)))
+    assert kept.reason == "unknown role: '[EMAIL]'"
+    assert kept.excerpt == "x " * 96 + "[EMAIL]" + " "
+    spoiled = finish(Draft("file:1", [("user", "mail a@b.org"), ("assistant", "\x00")]), SCRUBBED)
+    assert isinstance(spoiled, Reject)
+    assert spoiled.excerpt.startswith("mail [EMAIL]\n")
+
+
+def test_labelled_texts_that_are_equal_never_straddle() -> None:
+    def split(label: str, text: str) -> str:
+        turns = [("user", text), ("assistant", label)]
+        row = finish(Draft("file:1", turns, label=label), HERE)
+        assert isinstance(row, Dialogue)
+        return row.split
+
+    texts = [f"text {chr(97 + number // 26)}{chr(97 + number % 26)}" for number in range(200)]
+    for text in texts:
+        assert split("good", text) == split("bad", f" {text.upper()}!")
+    assert len({split("good", text) for text in texts}) == 3
+
+
+@pytest.mark.parametrize("persona", ["a\x00b", "\ud800"])
+def test_a_persona_that_cannot_be_stored_sets_its_dialogue_aside(persona: str) -> None:
+    turns = [("user", "a"), ("assistant", "b")]
+    assert isinstance(finish(Draft("file:1", turns, persona=persona), HERE), Reject)
+    assert isinstance(finish(Draft("file:1", turns, label=persona), HERE), Reject)

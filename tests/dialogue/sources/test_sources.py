@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -9,17 +11,36 @@ from hypothesis import strategies as st
 
 from dialogue import sources
 from dialogue.config import FileSource
+from dialogue.privacy import Scrubber
 from dialogue.records import Dialogue, Reject
 
-SHARED = Path(__file__).parents[4] / "shared" / "data"
+
+def file_source(path: Path, form: str, limit: int | None = None, **options: Any) -> FileSource:
+    return FileSource(
+        kind="file", path=str(path), format=form, licence="MIT", limit=limit, **options
+    )
 
 
-def file_source(path: Path, form: str, limit: int | None = None) -> FileSource:
-    return FileSource(kind="file", path=str(path), format=form, licence="MIT", limit=limit)
+def rows_of(path: Path, form: str, scrubber: Any = None, **options: Any) -> list[Dialogue | Reject]:
+    return list(
+        sources.read(
+            file_source(path, form, **options),
+            "chat",
+            test_share=0.2,
+            validation_share=0.1,
+            scrubber=scrubber or Scrubber(()),
+            max_row_bytes=1 << 20,
+        )
+    )
 
 
-def rows_of(path: Path, form: str) -> list[Dialogue | Reject]:
-    return list(sources.read(file_source(path, form), "chat", test_share=0.2, validation_share=0.1))
+def texts_of(
+    path: Path, form: str, limit: int | None = None, max_row_bytes: int = 1 << 20
+) -> list[str]:
+    source = file_source(path, form, limit)
+    return list(
+        sources.read_text(source, scrubber=Scrubber(("email",)), max_row_bytes=max_row_bytes)
+    )
 
 
 def messages(asked: str, answered: str) -> str:
@@ -70,7 +91,7 @@ def test_what_cannot_be_read_at_all_is_told_with_its_mend(tmp_path: Path) -> Non
     path = tmp_path / "chat.jsonl"
     with pytest.raises(ValueError, match=r"chat.jsonl: the source's file is missing"):
         rows_of(path, "messages")
-    with pytest.raises(ValueError, match="is a folder; name a file in it"):
+    with pytest.raises(ValueError, match="is a folder; name files in it by"):
         rows_of(tmp_path, "messages")
     path.write_text("")
     with pytest.raises(ValueError, match="is empty"):
@@ -81,36 +102,85 @@ def test_what_cannot_be_read_at_all_is_told_with_its_mend(tmp_path: Path) -> Non
     with pytest.raises(ValueError, match="`format: text` is no format of dialogues; use one of"):
         rows_of(path, "text")
     with pytest.raises(ValueError, match="`format: eou` is no format of plain text"):
-        list(sources.read_text(file_source(path, "eou")))
+        texts_of(path, "eou")
 
 
 def test_text_is_limited_to_the_same_documents_in_any_order(tmp_path: Path) -> None:
     path = tmp_path / "text.jsonl"
-    lines = [json.dumps({"text": f"document {number}"}) for number in range(20)]
+    lines = [json.dumps({"text": f"document {chr(97 + number)}"}) for number in range(20)]
     path.write_text("\n".join(lines))
-    some = list(sources.read_text(file_source(path, "text_column", limit=5)))
+    some = texts_of(path, "text_column", 5)
     path.write_text("\n".join(reversed(lines)))
-    assert set(sources.read_text(file_source(path, "text_column", limit=5))) == set(some)
+    assert set(texts_of(path, "text_column", 5)) == set(some)
     assert len(some) == 5
 
 
 def test_plain_text_is_one_document_and_must_be_utf8(tmp_path: Path) -> None:
     path = tmp_path / "play.txt"
     path.write_text("To be,\nor not.\n")
-    assert list(sources.read_text(file_source(path, "text"))) == ["To be,\nor not.\n"]
+    assert texts_of(path, "text") == ["To be,\nor not.\n"]
     path.write_bytes(b"fine\nna\xefve\n")
     with pytest.raises(ValueError, match=r"play.txt:2: not UTF-8"):
-        list(sources.read_text(file_source(path, "text")))
+        texts_of(path, "text")
 
 
-@pytest.mark.skipif(not SHARED.is_dir(), reason="needs ../shared/data")
-def test_dailydialog_is_read_whole() -> None:
-    path = SHARED / "dailydialog" / "validation.en.txt"
-    rows = rows_of(path, "eou")
-    lines = path.read_text(encoding="utf-8").splitlines()
-    assert len(rows) == len(lines) == 995
-    dialogues = [row for row in rows if isinstance(row, Dialogue)]
-    assert len(dialogues) == len(rows)
-    # An odd number of utterances ends with the user's, which is cut off.
-    counted = sum(line.count("__eou__") // 2 * 2 for line in lines)
-    assert sum(len(dialogue.turns) for dialogue in dialogues) == counted
+def test_text_is_scrubbed_and_a_large_file_cut_at_the_ends_of_lines(tmp_path: Path) -> None:
+    path = tmp_path / "play.txt"
+    path.write_text("mail a@b.org\nnow\nor never\n")
+    assert texts_of(path, "text", max_row_bytes=17) == [
+        "mail [EMAIL]\nnow\n",
+        "or never\n",
+    ]
+    with pytest.raises(ValueError, match=r"play.txt:1: too large: more than 5 bytes in one line"):
+        texts_of(path, "text", max_row_bytes=5)
+
+
+def test_an_id_that_is_given_twice_is_a_fault(tmp_path: Path) -> None:
+    path = tmp_path / "chat.jsonl"
+    rows = [json.loads(messages(text, "yes")) for text in ("a", "b", "c", "d", "e")]
+    for row, identity in zip(rows, (7, "8", "7", None, ""), strict=True):
+        row["id"] = identity
+    path.write_text("\n".join(map(json.dumps, rows)))
+    found = rows_of(path, "messages")
+    (twice,) = [row for row in found if isinstance(row, Reject)]
+    assert (twice.origin, twice.kind) == (f"{path}:3", "fault")
+    assert twice.reason == "duplicate id: '7' was given before"
+    second = tmp_path / "chat2.jsonl"
+    second.write_text(path.read_text())
+    again = rows_of(tmp_path / "*.jsonl", "messages")
+    assert sum(isinstance(row, Reject) for row in again) == 4
+
+
+def test_rejects_are_scrubbed(tmp_path: Path) -> None:
+    path = tmp_path / "chat.jsonl"
+    path.write_text(
+        '{"messages": "ask a@b.org"}\n{"messages": [{"role": "c@d.org"}]}\nnot e@f.org\n'
+    )
+    rows = rows_of(path, "messages", Scrubber(("email",)))
+    assert [row.excerpt for row in rows if isinstance(row, Reject)] == [
+        '{"messages": "ask [EMAIL]"}',
+        '{"messages": [{"role": "[EMAIL]"}]}',
+        "not [EMAIL]",
+    ]
+    assert "c@d.org" not in str(rows)
+    assert [row.origin for row in rows] == [f"{path}:{number}" for number in (1, 2, 3)]
+
+
+@pytest.mark.parametrize(
+    ("form", "options", "said"),
+    [
+        ("messages", {"question": "?"}, "chat.question: no option of `format: messages`; remove"),
+        ("labelled", {"question": "?"}, "chat.columns: `format: labelled` needs it; add it"),
+        ("eou_emotion", {}, "chat.question: `format: eou_emotion` needs it; add it"),
+        ("eou", {"select": {"service": "x"}}, "chat.select: no option of `format: eou`"),
+        ("table", {"columns": {"promt": "p"}}, "chat.columns: {promt} is no column map"),
+        ("schema_guided", {"select": {"domain": "x"}}, "chat.select: this format selects by"),
+    ],
+)
+def test_options_that_do_not_fit_their_format_are_told_with_their_place(
+    tmp_path: Path, form: str, options: dict[str, Any], said: str
+) -> None:
+    path = tmp_path / "chat"
+    path.write_text("a,b\n")
+    with pytest.raises(ValueError, match=f"^ingest.sources.{re.escape(said)}"):
+        rows_of(path, form, **options)

@@ -7,6 +7,9 @@ import pytest
 from dialogue.records import Reject
 from dialogue.sources.draft import Draft
 from dialogue.sources.formats.chatterbot import read_chatterbot
+from dialogue.sources.reading import Reading
+
+READING = Reading("ingest.sources.x", max_row_bytes=1 << 20)
 
 CORPUS = """\
 categories:
@@ -26,7 +29,7 @@ conversations:
 
 
 def rows_of(text: str) -> list[Draft | Reject]:
-    return list(read_chatterbot("trivia.yml", io.BytesIO(text.encode())))
+    return list(read_chatterbot("trivia.yml", io.BytesIO(text.encode()), READING))
 
 
 def test_scalars_keep_their_spelling_and_rows_their_line() -> None:

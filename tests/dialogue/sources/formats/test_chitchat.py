@@ -11,6 +11,9 @@ from dialogue.records import Reject
 from dialogue.sources import wheel
 from dialogue.sources.draft import Draft
 from dialogue.sources.formats.chitchat import read_chitchat, read_monologues
+from dialogue.sources.reading import Reading
+
+READING = Reading("ingest.sources.x", max_row_bytes=1 << 20)
 
 LONG = "nobody answers me, and so I go on talking"
 
@@ -34,7 +37,7 @@ def stream(content: object) -> io.BytesIO:
 
 
 def test_two_senders_and_four_groups_make_a_dialogue() -> None:
-    talk, short, alone, broken = read_chitchat("d.json", stream(CONVERSATIONS))
+    talk, short, alone, broken = read_chitchat("d.json", stream(CONVERSATIONS), READING)
     assert isinstance(talk, Draft)
     assert talk.origin == "d.json#talk"
     assert talk.turns[:3] == [("user", "hi"), ("user", "you?"), ("assistant", "yes")]
@@ -48,18 +51,18 @@ def test_two_senders_and_four_groups_make_a_dialogue() -> None:
 
 def test_the_rest_is_text_unless_it_is_short() -> None:
     conversations = {key: CONVERSATIONS[key] for key in ("talk", "short", "alone")}
-    assert list(read_monologues("d.json", stream(conversations))) == [f"hello?\n{LONG}"]
+    assert list(read_monologues("d.json", stream(conversations), READING)) == [f"hello?\n{LONG}"]
     with pytest.raises(ValueError, match=r"d.json#broken: wrong shape"):
-        list(read_monologues("d.json", stream(CONVERSATIONS)))
+        list(read_monologues("d.json", stream(CONVERSATIONS), READING))
 
 
 @pytest.mark.parametrize(
     ("content", "said"),
-    [(b'{"a": {"mess', "d.json:1: not JSON"), (b"[]", "found list"), (b"\xff", "not UTF-8")],
+    [(b'{"a": {"mess', "d.json:1: not JSON"), (b"[]", "found a list"), (b"\xff", "not UTF-8")],
 )
 def test_an_unusable_file_is_told(content: bytes, said: str) -> None:
     with pytest.raises(ValueError, match=said):
-        list(read_chitchat("d.json", io.BytesIO(content)))
+        list(read_chitchat("d.json", io.BytesIO(content), READING))
 
 
 def test_the_real_dataset_against_an_independent_count() -> None:
@@ -83,7 +86,7 @@ def test_the_real_dataset_against_an_independent_count() -> None:
         if len(senders) == 2 and len(conversation["messages"]) > 3:
             expected.add(f"{raw.name}#{key}")
             messages += sum(len(part) for part in conversation["messages"])
-    rows = list(read_chitchat(raw.name, raw.open()))
+    rows = list(read_chitchat(raw.name, raw.open(), READING))
     drafts = [row for row in rows if isinstance(row, Draft)]
     assert len(rows) == 7_168
     assert len(drafts) == 3_243

@@ -13,6 +13,13 @@ from dialogue.records import Reject
 from dialogue.sources.draft import Draft
 from dialogue.sources.formats.home_assistant import read_home_assistant
 from dialogue.sources.formats.home_assistant.dice import Dice
+from dialogue.sources.formats.home_assistant.labelled import (
+    read_home_assistant_intents,
+    read_home_assistant_slots,
+)
+from dialogue.sources.reading import Reading
+
+READING = Reading("ingest.sources.x", max_row_bytes=1 << 20)
 
 ROOT = Path(__file__).parents[4]
 LANGUAGE: dict[str, Any] = {
@@ -63,7 +70,7 @@ LANGUAGE: dict[str, Any] = {
 
 
 def rows_of(language: object) -> list[Draft | Reject]:
-    return list(read_home_assistant("en.json", io.BytesIO(json.dumps(language).encode())))
+    return list(read_home_assistant("en.json", io.BytesIO(json.dumps(language).encode()), READING))
 
 
 def test_sentences_are_drawn_and_answered() -> None:
@@ -118,7 +125,7 @@ def test_the_draw_is_the_same_in_another_process(tmp_path: Path) -> None:
     path.write_text(json.dumps(LANGUAGE))
     program = (
         "import sys; from dialogue.sources.formats.home_assistant import read_home_assistant as r;"
-        "print(list(r('en.json', open(sys.argv[1], 'rb'))))"
+        "print(list(r('en.json', open(sys.argv[1], 'rb'), None)))"
     )
     runs = {
         subprocess.run(
@@ -154,4 +161,46 @@ def test_the_dice_are_written_down() -> None:
 )
 def test_an_unusable_file_is_told(content: bytes, said: str) -> None:
     with pytest.raises(ValueError, match=said):
-        list(read_home_assistant("en.json", io.BytesIO(content)))
+        list(read_home_assistant("en.json", io.BytesIO(content), READING))
+
+
+def test_commands_are_labelled_with_their_intent_and_equal_texts_stand_once() -> None:
+    language = json.loads(json.dumps(LANGUAGE))
+    language["intents"]["HassSame"] = {"data": [{"sentences": ["never  mind"]}]}
+    asked = Reading("ingest.sources.x", 1 << 20, question="Which intent?")
+    rows = list(
+        read_home_assistant_intents("en.json", io.BytesIO(json.dumps(language).encode()), asked)
+    )
+    drafts = [row for row in rows if isinstance(row, Draft)]
+    assert {draft.label for draft in drafts} >= {"HassLightSet", "HassGetState", "HassNevermind"}
+    for draft in drafts:
+        (_, question), (_, answer) = draft.turns
+        assert question.endswith("\nWhich intent?")
+        assert answer == draft.label
+        assert f"#{answer}[" in draft.origin
+    by_text: dict[str, set[str | None]] = {}
+    for draft in drafts:
+        words = "".join(filter(str.isalnum, draft.turns[0][1].casefold()))
+        by_text.setdefault(words, set()).add(draft.split_key)
+    assert all(len(keys) == 1 for keys in by_text.values())
+    (same,) = {row.reason for row in rows if isinstance(row, Reject) and row.kind == "duplicate"}
+    assert same.startswith("duplicate of a sentence of en.json#HassNevermind")
+
+
+def test_commands_are_labelled_with_their_slots_as_worded() -> None:
+    kinds = {"name": "thing", "none": "nothing"}
+    kinds |= {kind: kind for kind in ("color", "level", "area", "state")}
+    asked = Reading("ingest.sources.x", 1 << 20, question="Slots?", labels=kinds)
+    rows = read_home_assistant_slots("en.json", io.BytesIO(json.dumps(LANGUAGE).encode()), asked)
+    drafts = [row for row in rows if isinstance(row, Draft)]
+    for draft in drafts:
+        text = draft.turns[0][1].casefold()
+        assert draft.label is not None
+        if draft.label == "nothing":
+            assert "mind" in text or "break" in text
+            continue
+        for entity in draft.label.split("; "):
+            kind, _, words = entity.partition(": ")
+            assert kind in kinds.values()
+            assert words.casefold() in text
+    assert any("thing: " in str(draft.label) for draft in drafts)

@@ -8,7 +8,11 @@ import pytest
 
 from dialogue.records import Reject
 from dialogue.sources.draft import Draft
-from dialogue.sources.formats.jsonl import read_messages, read_sharegpt, read_text_column
+from dialogue.sources.formats.jsonl import read_messages, read_text_column
+from dialogue.sources.formats.sharegpt import read_sharegpt
+from dialogue.sources.reading import Reading
+
+READING = Reading("ingest.sources.x", max_row_bytes=1 << 20)
 
 
 def only(rows: Any) -> Draft | Reject:
@@ -18,7 +22,7 @@ def only(rows: Any) -> Draft | Reject:
 
 
 def messages(row: object) -> Draft | Reject:
-    return only(read_messages("f", io.BytesIO(json.dumps(row).encode())))
+    return only(read_messages("f", io.BytesIO(json.dumps(row).encode()), READING))
 
 
 def test_openai_roles_and_parts() -> None:
@@ -40,7 +44,7 @@ def test_openai_roles_and_parts() -> None:
 @pytest.mark.parametrize(
     ("row", "reason"),
     [
-        ([], "not an object: list"),
+        (3, "not an object: int"),
         ({}, "missing field: `messages`"),
         ({"messages": "hi"}, "wrong type: `messages` is str, expected list"),
         ({"messages": ["hi"]}, "wrong type: `messages` holds str"),
@@ -61,15 +65,17 @@ def test_what_is_no_message_list_is_set_aside(row: object, reason: str) -> None:
     assert found.excerpt
 
 
-@pytest.mark.parametrize("line", [b"[" * 100_000, b'{"messages": ' + b"9" * 5_000 + b"}"])
+@pytest.mark.parametrize(
+    "line", [b'{"messages": ' + b"[" * 100_000, b'{"messages": ' + b"9" * 5_000 + b"}"]
+)
 def test_hostile_json_is_set_aside(line: bytes) -> None:
-    assert isinstance(only(read_messages("f", io.BytesIO(line))), Reject)
+    assert isinstance(only(read_messages("f", io.BytesIO(line), READING)), Reject)
 
 
 def test_sharegpt() -> None:
     turns = [{"from": "human", "value": "hi"}, {"from": "gpt", "value": "hello"}]
     line = json.dumps({"conversations": turns}).encode()
-    row = only(read_sharegpt("f", io.BytesIO(line)))
+    row = only(read_sharegpt("f", io.BytesIO(line), READING))
     assert isinstance(row, Draft)
     assert row.turns == [("user", "hi"), ("assistant", "hello")]
 
@@ -77,4 +83,23 @@ def test_sharegpt() -> None:
 def test_text_column_names_the_line_that_has_none() -> None:
     lines = io.BytesIO(b'{"text": "one"}\n{"txt": "two"}\n')
     with pytest.raises(ValueError, match="f:2: missing field: `text`"):
-        list(read_text_column("f", lines))
+        list(read_text_column("f", lines, READING))
+
+
+def test_sharegpt_may_be_one_array() -> None:
+    turns = [{"from": "human", "value": "你好"}, {"from": "gpt", "value": "您好"}]
+    array = json.dumps([{"id": "a_0", "conversations": turns}, {"conversations": 3}], indent=1)
+    row, wrong = read_sharegpt("f", io.BytesIO(array.encode()), READING)
+    assert isinstance(row, Draft)
+    assert (row.origin, row.given_id) == ("f:2", "a_0")
+    assert row.turns == [("user", "你好"), ("assistant", "您好")]
+    assert isinstance(wrong, Reject)
+    assert wrong.reason == "wrong type: `conversations` is int, expected list"
+
+
+def test_the_text_column_may_be_named_and_stand_in_any_table() -> None:
+    named = Reading("x", 1 << 20, columns={"text": "body"})
+    assert list(read_text_column("f", io.BytesIO(b"id,body\n1,one\n2,two\n"), named)) == [
+        "one",
+        "two",
+    ]

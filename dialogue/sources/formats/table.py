@@ -1,0 +1,155 @@
+"""A plain table, CSV, parquet or JSON, whose columns `columns` names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from hashlib import blake2b
+from typing import IO, Any
+
+from dialogue.records import Reject
+from dialogue.sources.draft import MAX_TURNS, Draft, set_aside
+from dialogue.sources.formats.fields import ROLES, given_id, role_of
+from dialogue.sources.formats.rows import Row, excerpt_of, table_rows
+from dialogue.sources.reading import Reading, columns_of, shown
+
+_PAIR = ("prompt", "response")
+_TURN = ("dialogue", "role", "text")
+_KNOWN = frozenset(("user", "assistant", "system"))
+
+
+def read_table(name: str, stream: IO[bytes], reading: Reading) -> Iterator[Draft | Reject]:
+    """Dialogues of one row each (`prompt`, `response`, perhaps `system`, `id`), or of a row a turn.
+
+    With a row a turn (`dialogue`, `role`, `text`), the rows of a dialogue stand together, in their
+    order. Who `role` names may be said by `roles`; usual words for the two are known.
+
+    Raises:
+        ValueError: `columns` or `roles` is none, a column is missing, the table is damaged, or a
+            dialogue goes on after another one has begun.
+    """
+    columns = columns_of(reading, (_PAIR, _TURN), ("system", "id"))
+    rows = table_rows(name, stream, reading, list(columns.values()))
+    if "prompt" in columns:
+        if reading.roles is not None:
+            raise ValueError(f"{reading.where}.roles: pairs have no role column; remove it")
+        return _pairs(rows, columns)
+    return _dialogues(rows, columns, reading)
+
+
+def _pairs(
+    rows: Iterator[tuple[str, Row | Reject]], columns: Mapping[str, str]
+) -> Iterator[Draft | Reject]:
+    roles = {"system": "system", "prompt": "user", "response": "assistant"}
+    for origin, row in rows:
+        if isinstance(row, Reject):
+            yield row
+            continue
+        try:
+            turns = [
+                (role, text_of(row, columns[name]))
+                for name, role in roles.items()
+                if name in columns
+            ]
+            identity = given_id(row, columns["id"]) if "id" in columns else None
+            yield Draft(origin, turns, given_id=identity)
+        except ValueError as error:
+            yield set_aside(origin, str(error), excerpt_of(row))
+
+
+def _dialogues(
+    rows: Iterator[tuple[str, Row | Reject]], columns: Mapping[str, str], reading: Reading
+) -> Iterator[Draft | Reject]:
+    roles = _roles(reading)
+    seen: set[bytes] = set()
+    current: _Dialogue | None = None
+    for origin, row in rows:
+        key = None if isinstance(row, Reject) else given_id(row, columns["dialogue"])
+        if key is not None and (current is None or key != current.key):
+            if current is not None and not current.is_spoilt:
+                yield current.draft()
+            _check_new(key, seen, origin, columns["dialogue"])
+            current = _Dialogue(key, origin, reading.max_row_bytes)
+        if current is not None and current.is_spoilt:
+            continue
+        try:
+            if isinstance(row, Reject):
+                raise ValueError(row.reason)
+            if key is None or current is None:
+                raise ValueError(f"no dialogue: `{columns['dialogue']}` is blank")
+            role = role_of(text_of(row, columns["role"]), roles)
+            current.add(role, text_of(row, columns["text"]))
+        except ValueError as error:
+            reason, excerpt = (
+                str(error),
+                row.excerpt if isinstance(row, Reject) else excerpt_of(row),
+            )
+            if current is not None:
+                # The damaged row may have been one of its turns.
+                current.is_spoilt = True
+                reason += f" (in or after the dialogue of {current.origin})"
+            yield set_aside(origin, reason, excerpt)
+    if current is not None and not current.is_spoilt:
+        yield current.draft()
+
+
+class _Dialogue:
+    """The rows of one dialogue so far; the rest of a spoilt one is left out."""
+
+    def __init__(self, key: str, origin: str, max_bytes: int) -> None:
+        self.key = key
+        self.origin = origin
+        self.is_spoilt = False
+        self._max_bytes = max_bytes
+        self._turns: list[tuple[str, str]] = []
+        self._num_characters = 0
+
+    def add(self, role: str, text: str) -> None:
+        """The next row.
+
+        Raises:
+            ValueError: the dialogue is too large.
+        """
+        self._turns.append((role, text))
+        self._num_characters += len(text)
+        if self._num_characters > self._max_bytes or len(self._turns) > MAX_TURNS:
+            bounds = f"{self._max_bytes} bytes and {MAX_TURNS} turns"
+            raise ValueError(f"too large: at most {bounds} in one dialogue")
+
+    def draft(self) -> Draft:
+        """The dialogue."""
+        return Draft(self.origin, self._turns)
+
+
+def text_of(row: Row, column: str) -> str:
+    """A cell as text.
+
+    Raises:
+        ValueError: it is missing, or neither a text nor a number.
+    """
+    value: Any = row.get(column)
+    if value is None:
+        raise ValueError(f"missing field: `{column}`")
+    if isinstance(value, str):
+        return value
+    if isinstance(value, int | float):
+        return str(value)
+    raise ValueError(f"wrong type: `{column}` is {type(value).__name__}, expected a text")
+
+
+def _roles(reading: Reading) -> Mapping[str, str]:
+    for found, role in (reading.roles or {}).items():
+        if role not in _KNOWN:
+            raise ValueError(
+                f"{reading.where}.roles.{found}: `{role}` is no role; use user, assistant or system"
+            )
+    return reading.roles or ROLES
+
+
+def _check_new(key: str, seen: set[bytes], origin: str, column: str) -> None:
+    digest = blake2b(key.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    if digest in seen:
+        raise ValueError(
+            f"{origin}: dialogue {shown(key)} goes on after another one began; sort the table by "
+            f"`{column}`"
+        )
+    seen.add(digest)

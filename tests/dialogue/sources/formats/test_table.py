@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import io
+import json
+from typing import Any
+
+import pytest
+
+from dialogue.records import Reject
+from dialogue.sources.draft import Draft
+from dialogue.sources.formats.table import read_table
+from dialogue.sources.reading import Reading
+
+TURNS = {"dialogue": "conv", "role": "who", "text": "said"}
+
+
+def rows_of(
+    text: str, columns: dict[str, str], roles: dict[str, str] | None = None
+) -> list[Draft | Reject]:
+    reading = Reading("ingest.sources.x", 1_000, columns=columns, roles=roles)
+    return list(read_table("f", io.BytesIO(text.encode()), reading))
+
+
+def test_a_row_may_be_a_pair() -> None:
+    columns = {"prompt": "q", "response": "a", "system": "s", "id": "n"}
+    whole, empty = rows_of('n,q,a,s\n7,"hi, you",你好,be kind\n8,q,,\n', columns)
+    assert isinstance(whole, Draft)
+    assert whole.turns == [("system", "be kind"), ("user", "hi, you"), ("assistant", "你好")]
+    assert (whole.origin, whole.given_id) == ("f:2", "7")
+    assert isinstance(empty, Draft)
+    (null,) = rows_of(json.dumps({"q": "x", "a": None}), {"prompt": "q", "response": "a"})
+    assert isinstance(null, Reject)
+    assert null.reason == "missing field: `a`"
+
+
+def test_rows_may_be_turns_with_the_roles_of_any_trade() -> None:
+    text = "conv,who,said\n1,客服,您好\n1,顾客,在吗\n1,客服,在\n2,human,a\n2,bot,b\n"
+    one, two = rows_of(text, TURNS)
+    assert isinstance(one, Draft)
+    assert one.turns == [("assistant", "您好"), ("user", "在吗"), ("assistant", "在")]
+    assert one.origin == "f:2"
+    assert isinstance(two, Draft)
+    text = "conv,who,said\n1,C,hi\n1,A,hello\n1,X,bye\n"
+    (unknown,) = rows_of(text, TURNS, {"C": "user", "A": "assistant"})
+    assert isinstance(unknown, Reject)
+    assert (
+        unknown.reason
+        == "unknown role: 'X', expected one of C, A (in or after the dialogue of f:2)"
+    )
+
+
+def test_a_dialogue_with_a_damaged_row_amidst_it_is_set_aside_whole() -> None:
+    short, other = rows_of("conv,who,said\n1,user,a\n1,bot\n1,bot,b\n2,user,c\n", TURNS)
+    assert isinstance(short, Reject)
+    assert short.reason.startswith("wrong number of columns")
+    assert short.origin == "f:3"
+    assert isinstance(other, Draft)
+
+
+def test_a_dialogue_that_comes_again_is_told() -> None:
+    with pytest.raises(ValueError, match=r"f:4: dialogue '1' goes on after another one.*`conv`"):
+        rows_of("conv,who,said\n1,user,a\n2,user,b\n1,bot,c\n", TURNS)
+
+
+def test_a_dialogue_that_does_not_end_is_not_held() -> None:
+    rows = rows_of("conv,who,said\n" + "1,user,text text\n" * 500, TURNS)
+    (row,) = rows
+    assert isinstance(row, Reject)
+    assert row.reason.startswith("too large: at most 1000 bytes")
+
+
+@pytest.mark.parametrize(
+    ("columns", "roles", "said"),
+    [
+        ({"prompt": "q"}, None, r"x.columns: \{prompt\} is no column map.*\{prompt: …, response"),
+        ({**TURNS, "prompt": "q"}, None, "is no column map of this format"),
+        ({"prompt": "q", "response": "r"}, None, "f:1: no column `q`, only conv, who, said"),
+        (TURNS, {"A": "bot"}, "ingest.sources.x.roles.A: `bot` is no role"),
+        ({"prompt": "q", "response": "r"}, {"A": "user"}, "x.roles: pairs have no role column"),
+    ],
+)
+def test_a_wrong_map_is_told_with_its_place(columns: dict[str, str], roles: Any, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        rows_of("conv,who,said\n1,user,a\n", columns, roles)
