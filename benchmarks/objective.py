@@ -22,6 +22,7 @@ from dialogue.encoding import Encoded, Encoder
 from dialogue.model import autocast, choose_device, choose_precision, scratch_model
 from dialogue.objective import negative_log_likelihood
 from dialogue.packing import collate, length_batches
+from dialogue.privacy import Scrubber
 from dialogue.records import Dialogue
 from dialogue.sources import read
 from dialogue.tokenization import train_tokenizer
@@ -84,8 +85,15 @@ def main() -> int:
 
 
 def _dialogues(number: int) -> list[Dialogue]:
-    source = load_params(Path("params.yaml")).ingest.sources["chitchat"]
-    found = read(source, "chitchat", test_share=0.0, validation_share=0.0)
+    settings = load_params(Path("params.yaml")).ingest
+    found = read(
+        settings.sources["chitchat"],
+        "chitchat",
+        test_share=0.0,
+        validation_share=0.0,
+        scrubber=Scrubber(settings.scrub),
+        max_row_bytes=settings.max_row_bytes,
+    )
     return list(islice((item for item in found if isinstance(item, Dialogue)), number))
 
 

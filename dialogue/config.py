@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -21,6 +22,16 @@ class Section(BaseModel):
 # --- sources -----------------------------------------------------------------------------------
 
 
+def _as_texts(value: Any) -> Any:
+    """Labels are often numbers or truth values, which YAML reads as such: they are texts here."""
+    if not isinstance(value, dict):
+        return value
+    return {
+        (str(key).lower() if isinstance(key, bool | int) else key): word
+        for key, word in value.items()
+    }
+
+
 class _SourceSection(Section):
     """What sources of every kind share; the options below `limit` are asked for by some formats."""
 
@@ -31,7 +42,7 @@ class _SourceSection(Section):
     """Which column of a table holds what, as {what it is for us: its name in the file}."""
     roles: dict[str, str] | None = None
     """What a role column says, as {word in the file: user, assistant or system}."""
-    labels: dict[str, str] | None = None
+    labels: Annotated[dict[str, str] | None, BeforeValidator(_as_texts)] = None
     """What labels are called, as {label in the file: word that is learned}."""
     select: dict[str, str] | None = None
     """Which rows of a file that several domains share are this domain's."""
@@ -129,23 +140,105 @@ class Lesson(Section):
     """Digest of the champion this round must beat; written when a round begins."""
 
 
+PersonalKind = Literal["email", "phone", "card", "iban", "ip", "key", "name"]
+
+
 class Ingest(Section):
-    """Sources by domain, and how dialogues are split."""
+    """Sources by domain, what is taken out of them, and how dialogues are split."""
 
     test_share: Share
     validation_share: Share
+    scrub: tuple[PersonalKind, ...]
+    """Personal data that is replaced by placeholders."""
+    max_row_bytes: int = Field(ge=1_000)
+    """Rows of a source that are larger are set aside unread."""
     sources: dict[str, Source]
 
 
-class Validate(Section):
-    """Thresholds of the expectations a domain must meet."""
+class Gather(Section):
+    """Where the unlabelled text of pretraining comes from."""
 
-    min_dialogues: int = Field(ge=1)
-    min_test_dialogues: int = Field(ge=1)
+    scrub: tuple[PersonalKind, ...]
+    max_row_bytes: int = Field(ge=1_000)
+    sources: tuple[Source, ...] = Field(min_length=1)
+
+
+RuleName = Literal[
+    "num_dialogues",
+    "num_test_dialogues",
+    "rejected_share",
+    "duplicate_share",
+    "near_duplicate_share",
+    "straddling_dialogues",
+    "leaked_dialogues",
+    "language_share",
+    "abusive_share",
+    "personal_share",
+    "label_share",
+    "length_drift",
+    "vocabulary_drift",
+    "embedding_drift",
+]
+
+
+class DataRule(Section):
+    """One rule of validation: a bound for one figure of the domain, and what follows beyond it."""
+
+    min: float | None = None
+    max: float | None = None
+    action: Literal["stop", "warn"]
+    reason: str | None = None
+    """Why this domain departs from the default."""
+
+    @model_validator(mode="after")
+    def _one_bound(self) -> DataRule:
+        if (self.min is None) == (self.max is None):
+            raise ValueError("a rule needs either `min` or `max`")
+        return self
+
+
+class Validate(Section):
+    """What a dialogue must be like, and the rules that the domain as a whole is held to.
+
+    `domains` and `languages` hold what departs from `rules` and `language`; their keys are
+    domains, or patterns such as `feedback_*`, of which the first that fits counts.
+    """
+
     max_turn_characters: int = Field(ge=1)
     max_turns: int = Field(ge=2)
-    max_rejected_share: Share
-    max_duplicate_share: Share
+    similarity: float = Field(gt=0, le=1)
+    """From which Jaccard similarity on two dialogues are near-duplicates."""
+    sample: int = Field(ge=1)
+    """About how many dialogues are read for language, abuse and personal data."""
+    language: str
+    embedder: WheelModel | None
+    embedder_sample: int = Field(ge=1)
+    rules: dict[RuleName, DataRule]
+    languages: dict[str, str]
+    domains: dict[str, dict[RuleName, DataRule]]
+
+    @model_validator(mode="after")
+    def _every_rule_is_there(self) -> Validate:
+        if missing := [name for name in get_args(RuleName) if name not in self.rules]:
+            raise ValueError(f"rules lacks {', '.join(missing)}; every rule has a default")
+        return self
+
+    def rules_for(self, domain: str) -> dict[RuleName, DataRule]:
+        """Every rule as it holds for this domain."""
+        own = [rules for key, rules in self.domains.items() if fnmatchcase(domain, key)]
+        return self.rules | (own[0] if own else {})
+
+    def path_of(self, domain: str, rule: RuleName) -> str:
+        """Where in params.yaml the rule that holds for this domain stands."""
+        for key, rules in self.domains.items():
+            if fnmatchcase(domain, key):
+                return f"validate.{f'domains.{key}' if rule in rules else 'rules'}.{rule}"
+        return f"validate.rules.{rule}"
+
+    def language_of(self, domain: str) -> str:
+        """The language that the domain's dialogues are in, as ISO 639-1."""
+        own = [name for key, name in self.languages.items() if fnmatchcase(domain, key)]
+        return own[0] if own else self.language
 
 
 class Encode(Section):
@@ -184,7 +277,6 @@ class Pretrain(Section):
     """The base model and its continued (or first) autoregressive training on plain text."""
 
     init: ModelSource
-    text: tuple[Source, ...] = Field(min_length=1)
     block_tokens: int = Field(ge=16)
     held_out_share: Share
     max_tokens: int | None = Field(ge=1)
@@ -304,6 +396,7 @@ class Params(Section):
     profile: str
     curriculum: dict[str, Lesson] = Field(min_length=1)
     ingest: Ingest
+    gather: Gather
     validate_: Validate = Field(alias="validate")
     encode: Encode
     pretrain: Pretrain

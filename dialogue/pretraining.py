@@ -8,16 +8,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from dialogue.encoding import Encoded, Encoder
-from dialogue.model import Precision, autocast, choose_device
-from dialogue.objective import negative_log_likelihood
-from dialogue.packing import collate, length_batches
+from dialogue.metrics.likelihood import Tree, log_likelihoods
+from dialogue.model import Precision
 from dialogue.shards import Shard, pack
 
-_SCORING_TOKENS = 4_096
 _PAGE_CHARACTERS = 2_000
 
 
@@ -91,23 +88,12 @@ def text_bits(
     """Bits and UTF-8 bytes of each document's text after its first token."""
     encoder = Encoder(tokenizer)
     sequences = [encoder.plain(document.text, max_tokens) for document in documents]
-    usable = [index for index, sequence in enumerate(sequences) if len(sequence.ids) > 1]
-    lengths = [len(sequences[index].ids) for index in usable]
-    device = choose_device()
-    assert tokenizer.pad_token_id is not None
-    results = [(0.0, 0)] * len(documents)
-    for batch in length_batches(lengths, _SCORING_TOKENS):
-        members = [usable[index] for index in batch]
-        collated = collate([sequences[index] for index in members], tokenizer.pad_token_id)
-        with torch.no_grad(), autocast(precision, device):
-            nats = negative_log_likelihood(model, collated.to(device))
-        totals = torch.zeros(len(members), device=device).index_add_(
-            0, collated.rows.to(device), nats
-        )
-        for index, total in zip(members, totals.tolist(), strict=True):
-            scored = tokenizer.decode(sequences[index].ids[1:])
-            results[index] = (total / math.log(2), len(str(scored).encode()))
-    return results
+    trees = [Tree(sequence) for sequence in sequences]
+    nats = (parts[0] for parts in log_likelihoods(model, trees, precision))
+    return [
+        (-float(each.sum()) / math.log(2), len(str(tokenizer.decode(sequence.ids[1:])).encode()))
+        for each, sequence in zip(nats, sequences, strict=True)
+    ]
 
 
 def _pages(text: str) -> Iterator[str]:

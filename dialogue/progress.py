@@ -14,9 +14,14 @@ _TERMINAL_SECONDS = 0.2
 
 
 class Progress:
-    """Counts work towards `total`; redraws in place on a terminal, a line at times elsewhere."""
+    """Counts work towards `total`; redraws in place on a terminal, a line at times elsewhere.
 
-    def __init__(self, label: str, total: float, unit: str, stream: TextIO | None = None) -> None:
+    Where nobody knows how much there is, `total` is None and the line counts.
+    """
+
+    def __init__(
+        self, label: str, total: float | None, unit: str, stream: TextIO | None = None
+    ) -> None:
         self.label, self.total, self.unit = label, total, unit
         self._stream = stream or sys.stderr
         self._every = _TERMINAL_SECONDS if self._stream.isatty() else _PLAIN_SECONDS
@@ -43,6 +48,9 @@ class Progress:
         """The line as it stands now."""
         seconds = max(time.monotonic() - self._start, 1e-6)
         rate = (self._done - self._initial) / seconds
+        if self.total is None:
+            parts = [f"{self.label} {self._done:,.0f} {self.unit}", f"{rate:,.0f} {self.unit}/s"]
+            return "  ".join([*parts, f"in {_clock(seconds)}", *([note] if note else [])])
         left = (self.total - self._done) / rate if rate > 0 else float("inf")
         share = min(self._done / self.total, 1.0) if self.total else 1.0
         filled = round(share * 20)

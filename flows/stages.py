@@ -82,7 +82,7 @@ def _submit(
 ) -> PrefectFuture[StageResult]:
     parents = graph.parents[stage]
     follows = any(results[parent].outcome != "unchanged" for parent in parents)
-    run = _stage_task(stage, follows or stage in graph.stale, processes)
+    run = _stage_task(stage, follows or stage in graph.stale, stage in graph.forced, processes)
     future: PrefectFuture[StageResult] = run.submit(wait_for=[futures[name] for name in parents])
     return future
 
@@ -91,7 +91,7 @@ def _put(done: queue.SimpleQueue[str], stage: str, _future: object) -> None:
     done.put(stage)
 
 
-def _stage_task(stage: str, stale: bool, processes: Processes) -> Any:
+def _stage_task(stage: str, stale: bool, forced: bool, processes: Processes) -> Any:
     """The Prefect task of a stage; its name is the stage's."""
 
     @task(name=stage, task_run_name=stage, cache_policy=NO_CACHE)
@@ -112,7 +112,7 @@ def _stage_task(stage: str, stale: bool, processes: Processes) -> Any:
         _tell(stage, "started")
         start = time.monotonic()
         try:
-            outcome = processes.run(stage, Listener(line, progress))
+            outcome = processes.run(stage, Listener(line, progress), force=forced)
         except StageError as error:
             _tell(stage, "failed", str(error))
             raise

@@ -42,6 +42,7 @@ def train() -> dict[str, Any]:
     graph = read_graph(project)
     if rounds.begin_round(project, graph):
         graph = read_graph(project)
+    graph = graph.forcing(rounds.changed_sources(project, graph))
     with _pipeline(project, graph) as pipeline:
         results = _run(project, graph, pipeline)
         if pipeline and rounds.begin_round(project, read_graph(project)):

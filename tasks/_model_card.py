@@ -91,7 +91,7 @@ def _data_table(params: Params, data: Sequence[Data]) -> str:
     licence = "" if isinstance(init, ScratchModel) else init.licence
     base = ("base model", "none: made from nothing" if scratch else _origin(init), licence, "", "")
     text = [
-        ("plain text", _origin(source), source.licence, "", "") for source in params.pretrain.text
+        ("plain text", _origin(source), source.licence, "", "") for source in params.gather.sources
     ]
     learned = [
         (d.domain, d.source, d.licence, str(d.dialogues), f"`{d.raw_digest[:12]}`") for d in data

@@ -5,8 +5,8 @@ from __future__ import annotations
 import graphlib
 import logging
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +25,16 @@ class Graph:
     """Stage → the paths it writes, relative to the project."""
     stale: frozenset[str]
     """Stages whose own inputs, command or outputs changed; what follows from them may too."""
+    forced: frozenset[str] = frozenset()
+    """Stages among the stale whose change DVC cannot see: it must be told to run them."""
 
     def may_change(self, stage: str) -> bool:
         """Whether the stage, or any that it follows from, is stale."""
         return stage in self.stale or any(map(self.may_change, self.parents[stage]))
+
+    def forcing(self, stages: Collection[str]) -> Graph:
+        """The same graph with these stages stale, whatever DVC thinks of them."""
+        return replace(self, stale=self.stale | set(stages), forced=self.forced | set(stages))
 
     def output(self, stage: str, pattern: str) -> Path:
         """The one output of `stage` that the pattern matches, such as `models/*`.
@@ -95,7 +101,7 @@ def read_graph(project: Path) -> Graph:
             "wait until it has ended, then try again"
         ) from error
     except DvcException as error:
-        raise ValueError(f"{project / 'dvc.yaml'}: {_one_line(error)}") from error
+        raise ValueError(f"{project / 'dvc.yaml'}: {one_line(error)}") from error
     order = list(graphlib.TopologicalSorter(parents).static_order())
     return Graph(
         parents={name: parents[name] for name in order},
@@ -108,7 +114,7 @@ def _outputs(stage: Any, root: str) -> tuple[Path, ...]:
     return tuple(Path(out.fs_path).relative_to(root) for out in stage.outs)
 
 
-def _one_line(error: BaseException) -> str:
+def one_line(error: BaseException) -> str:
     """DVC's message with those of its causes, without line ends."""
     parts: list[str] = []
     cause: BaseException | None = error

@@ -1,10 +1,11 @@
-"""Turn a domain's source into dialogue records: fetched, read, split, and counted."""
+"""Turn a domain's source into dialogue records: fetched, read, scrubbed, split, and counted."""
 
 from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,25 +14,31 @@ from dialogue import sources
 from dialogue.config import Params, Source
 from dialogue.digests import file_digest
 from dialogue.log import Log
+from dialogue.manifest import write_manifest
+from dialogue.privacy import Scrubber
+from dialogue.progress import Progress
 from dialogue.records import (
     Dialogue,
     Reject,
     Split,
     reject,
+    rejects_writer,
     words_digest,
     write_dialogues,
-    write_rejects,
 )
 from dialogue.sources.selection import smallest
 from tasks._step import run
+
+_SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 
 
 def ingest(params: Params, log: Log, *, domain: str, records: Path, report: Path) -> None:
     """Write a source's dialogues, and what is none of them, as parquet; count both.
 
-    Leaves `dialogues.parquet`, `rejects.parquet` and `counts.json` under `records`: equal input
-    gives equal bytes. Repeated dialogues are kept once; of the rest, `limit` keeps those with the
-    smallest content digests.
+    Leaves `dialogues.parquet`, `rejects.parquet`, `counts.json` and a manifest of their digests
+    under `records`: equal input gives equal bytes. Personal data is replaced before anything is
+    written. Repeated dialogues are kept once; of the rest, `limit` keeps those with the smallest
+    content digests. Memory holds two short digests a dialogue, and no dialogue but the `limit`.
 
     Raises:
         ValueError: the source cannot be had or read, or holds no dialogue.
@@ -40,40 +47,64 @@ def ingest(params: Params, log: Log, *, domain: str, records: Path, report: Path
     if domain not in settings.sources:
         raise ValueError(f"ingest.sources: no source for the domain `{domain}`; add one")
     source = settings.sources[domain]
-    sieve = _Sieve()
-    dialogues = sieve.sifted(
-        sources.read(
-            source,
-            domain,
-            test_share=settings.test_share,
-            validation_share=settings.validation_share,
-        )
+    scrubber = Scrubber(settings.scrub)
+    rows = sources.read(
+        source,
+        domain,
+        test_share=settings.test_share,
+        validation_share=settings.validation_share,
+        scrubber=scrubber,
+        max_row_bytes=settings.max_row_bytes,
     )
-    if source.limit is not None:
-        dialogues = iter(smallest(dialogues, source.limit, lambda dialogue: dialogue.id))
+    records.mkdir(parents=True, exist_ok=True)
+    (records / "manifest.json").unlink(missing_ok=True)
     tally = _Tally()
-    _write(records, tally.counted(dialogues))
-    write_rejects(records / "rejects.parquet", sieve.rejects)
+    with (
+        _whole(records / "dialogues.parquet") as written,
+        _whole(records / "rejects.parquet") as set_aside,
+        rejects_writer(set_aside) as keep,
+    ):
+        sieve = _Sieve(keep)
+        dialogues = sieve.sifted(_progress(rows, domain))
+        if source.limit is not None:
+            dialogues = iter(smallest(dialogues, source.limit, lambda dialogue: dialogue.id))
+        write_dialogues(written, tally.counted(dialogues))
     if not tally.num_dialogues:
-        first = sieve.rejects[0]
+        assert sieve.first is not None, "a source without rows is an error of its own"
         raise ValueError(
             f"{domain}: none of {sieve.num_read} rows is a dialogue (`format: {source.format}`); "
-            f"the first, {first.origin}: {first.reason}"
+            f"the first, {sieve.first.origin}: {sieve.first.reason}"
         )
     counts = _counts(sieve, tally)
     _write_json(records / "counts.json", counts)
-    _write_json(report, _report(domain, source, counts, sieve, tally))
+    write_manifest(records)
+    scrubbed = {kind: scrubber.counts[kind] for kind in settings.scrub}
+    _write_json(report, _report(domain, source, counts, sieve, tally) | {"scrubbed": scrubbed})
     _tell(log, domain, records / "dialogues.parquet", counts, tally)
+
+
+def _progress(rows: Iterable[Dialogue | Reject], domain: str) -> Iterator[Dialogue | Reject]:
+    bar = Progress(f"ingest {domain}", None, "rows")
+    for row in rows:
+        yield row
+        bar.advance(1)
+    bar.finish()
 
 
 @dataclass
 class _Sieve:
-    """Holds back what is no dialogue, and what repeats one."""
+    """Holds back what is no dialogue, and what repeats one; `keep` is given each."""
 
-    rejects: list[Reject] = field(default_factory=list)
+    keep: Callable[[Reject], None]
     num_read: int = 0
-    _origins: dict[str, str] = field(default_factory=dict)
-    _words: dict[str, Dialogue] = field(default_factory=dict)
+    first: Reject | None = None
+    kinds: Counter[str] = field(default_factory=Counter)
+    reasons: Counter[str] = field(default_factory=Counter)
+    _origins: list[str] = field(default_factory=list)
+    _splits: list[Split] = field(default_factory=list)
+    _ids: dict[int, int] = field(default_factory=dict)
+    _words: dict[int, int] = field(default_factory=dict)
+    """64 bits of a digest → the dialogue's place in the two lists."""
 
     def sifted(self, rows: Iterable[Dialogue | Reject]) -> Iterator[Dialogue]:
         """The dialogues that say something new."""
@@ -81,22 +112,33 @@ class _Sieve:
             self.num_read += 1
             held_back = row if isinstance(row, Reject) else self._repetition(row)
             if held_back is not None:
-                self.rejects.append(held_back)
+                self._hold(held_back)
             elif isinstance(row, Dialogue):
                 yield row
 
     def _repetition(self, dialogue: Dialogue) -> Reject | None:
         """Why the dialogue repeats an earlier one: equal, or nearly so but in another split."""
-        first = self._origins.setdefault(dialogue.id, dialogue.origin)
-        if first != dialogue.origin:
-            return self._held(dialogue, f"duplicate of {first}")
-        alike = self._words.setdefault(words_digest(dialogue.turns), dialogue)
-        if alike.split != dialogue.split:
-            return self._held(dialogue, f"near-duplicate of {alike.origin}, which is {alike.split}")
+        place = len(self._origins)
+        first = self._ids.setdefault(int(dialogue.id, 16), place)
+        if first != place:
+            return _repeated(dialogue, f"duplicate of {self._origins[first]}")
+        self._origins.append(dialogue.origin)
+        self._splits.append(dialogue.split)
+        alike = self._words.setdefault(int(words_digest(dialogue.turns)[:16], 16), place)
+        if self._splits[alike] != dialogue.split:
+            where = f"{self._origins[alike]}, which is {self._splits[alike]}"
+            return _repeated(dialogue, f"near-duplicate of {where}")
         return None
 
-    def _held(self, dialogue: Dialogue, reason: str) -> Reject:
-        return reject(dialogue.origin, reason, dialogue.turns[0].text, "duplicate")
+    def _hold(self, row: Reject) -> None:
+        self.first = self.first or row
+        self.kinds[row.kind] += 1
+        self.reasons[_group(row)] += 1
+        self.keep(row)
+
+
+def _repeated(dialogue: Dialogue, reason: str) -> Reject:
+    return reject(dialogue.origin, reason, dialogue.turns[0].text, "duplicate")
 
 
 @dataclass
@@ -117,33 +159,31 @@ class _Tally:
             yield dialogue
 
 
-def _write(records: Path, dialogues: Iterator[Dialogue]) -> None:
-    """Write the records under another name first: a source that ends in a fault leaves none."""
-    records.mkdir(parents=True, exist_ok=True)
-    partial = records / "dialogues.parquet.partial"
+@contextmanager
+def _whole(path: Path) -> Iterator[Path]:
+    """Another name to write under: a source that ends in a fault leaves no half file."""
+    partial = path.with_name(f"{path.name}.partial")
     try:
-        write_dialogues(partial, dialogues)
-        partial.replace(records / "dialogues.parquet")
+        yield partial
+        partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
 
 
 def _counts(sieve: _Sieve, tally: _Tally) -> dict[str, int]:
-    kinds = Counter(each.kind for each in sieve.rejects)
     return {
         "num_read": sieve.num_read,
         "num_dialogues": tally.num_dialogues,
-        "num_faults": kinds["fault"],
-        "num_duplicates": kinds["duplicate"],
-        "num_out_of_scope": kinds["scope"],
-        "num_beyond_limit": sieve.num_read - len(sieve.rejects) - tally.num_dialogues,
+        "num_faults": sieve.kinds["fault"],
+        "num_duplicates": sieve.kinds["duplicate"],
+        "num_out_of_scope": sieve.kinds["scope"],
+        "num_beyond_limit": sieve.num_read - sieve.kinds.total() - tally.num_dialogues,
     }
 
 
 def _report(
     domain: str, source: Source, counts: dict[str, int], sieve: _Sieve, tally: _Tally
 ) -> dict[str, Any]:
-    reasons = Counter(_group(each) for each in sieve.rejects)
     return {
         "domain": domain,
         "source": sources.title(source),
@@ -153,15 +193,12 @@ def _report(
         "num_turns": tally.turns.total(),
         "dialogues": {split: tally.dialogues[split] for split in _SPLITS},
         "turns": {split: tally.turns[split] for split in _SPLITS},
-        "reasons": dict(sorted(reasons.items())),
+        "reasons": dict(sorted(sieve.reasons.items())),
         "files": [
             {"name": raw.name, "sha256": raw.digest, "bytes": raw.num_bytes}
             for raw in sources.raw_files(source)
         ],
     }
-
-
-_SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 
 
 def _group(row: Reject) -> str:

@@ -7,17 +7,17 @@ from pathlib import Path
 
 from transformers import PreTrainedTokenizerFast
 
-from dialogue.config import Params, Pretrain
+from dialogue.config import Params
 from dialogue.freezing import freeze
 from dialogue.initialization import initial_model
 from dialogue.log import Log
-from dialogue.manifest import write_manifest
+from dialogue.manifest import verify_manifest, write_manifest
 from dialogue.model import choose_precision, save_model
 from dialogue.pretraining import Document, split_documents, text_bits, text_blocks
 from dialogue.records import Dialogue, Turn, write_dialogues
 from dialogue.scores import Score, write_scores
 from dialogue.shards import empty_shard, write_shard
-from dialogue.sources import read_text
+from dialogue.texts import read_texts
 from dialogue.training import train, write_curve
 from tasks._step import run
 
@@ -26,6 +26,7 @@ def pretrain(
     params: Params,
     log: Log,
     *,
+    text: Path,
     model: Path,
     tokenizer: Path,
     memory: Path,
@@ -39,7 +40,9 @@ def pretrain(
     The held-out text becomes the first exam: later rounds must not unlearn it.
     """
     settings = params.pretrain
-    training, held_out = split_documents(_texts(settings), settings.held_out_share)
+    verify_manifest(text)
+    texts = list(read_texts(text / "text.parquet"))
+    training, held_out = split_documents((each.text for each in texts), settings.held_out_share)
     learner, vocabulary = initial_model(
         settings.init, (document.text for document in training), settings.training.seed
     )
@@ -63,7 +66,8 @@ def pretrain(
     digest = save_model(learner, vocabulary, model, domain="base", parent_digest=None)
     _save_tokenizer(vocabulary, tokenizer)
     write_shard(memory, empty_shard())
-    _write_exam(scores, digest, held_out, after, settings)
+    licence = ", ".join(sorted({each.licence for each in texts}))
+    _write_exam(scores, digest, held_out, after, licence)
     write_curve(curve, trained)
     figures = {
         "num_documents": len(training),
@@ -81,13 +85,6 @@ def pretrain(
     report.write_text(json.dumps(figures, indent=2) + "\n")
 
 
-def _texts(settings: Pretrain) -> list[str]:
-    texts = [text for source in settings.text for text in read_text(source)]
-    if not texts:
-        raise ValueError("pretrain.text: the sources hold no text; name one that does")
-    return texts
-
-
 def _save_tokenizer(tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
     """The tokenizer alone: encoding depends on it, and not on the weights."""
     tokenizer.save_pretrained(folder)
@@ -99,9 +96,8 @@ def _write_exam(
     digest: str,
     documents: list[Document],
     bits: list[tuple[float, int]],
-    settings: Pretrain,
+    licence: str,
 ) -> None:
-    licence = ", ".join(sorted({source.licence for source in settings.text}))
     write_dialogues(
         folder / "exam.parquet",
         (
@@ -110,7 +106,7 @@ def _write_exam(
                 turns=(Turn("assistant", document.text),),
                 domain="base",
                 split="test",
-                source="pretrain.text",
+                source="gather.sources",
                 origin=document.id,
                 licence=licence,
                 raw_digest=document.id,

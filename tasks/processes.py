@@ -86,8 +86,8 @@ class Processes:
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _stopped: bool = False
 
-    def run(self, stage: str, listener: Listener) -> Outcome:
-        """Run one stage if it is stale, and wait for it.
+    def run(self, stage: str, listener: Listener, *, force: bool = False) -> Outcome:
+        """Run one stage if it is stale (or by `force`), and wait for it.
 
         Returns:
             Whether its command ran, its outputs came from DVC's run cache, or nothing was stale.
@@ -96,7 +96,7 @@ class Processes:
             StageError: its command, or DVC itself, failed.
             StageInterruptedError: `stop` was called.
         """
-        with self._started(stage) as (process, output):
+        with self._started(stage, force) as (process, output):
             outcome, failed, tail = _follow(output, listener)
             status = process.wait()
         if self._stopped:
@@ -126,13 +126,13 @@ class Processes:
                 _signal(process, signal.SIGKILL)
 
     @contextlib.contextmanager
-    def _started(self, stage: str) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    def _started(self, stage: str, force: bool) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
         output, theirs = os.openpty() if self.terminal else os.pipe()
         try:
             with self._lock:
                 if self._stopped:
                     raise StageInterruptedError(f"the stage {stage} was not started")
-                process = self._start(stage, theirs)
+                process = self._start(stage, theirs, force)
                 self._running[stage] = process
         except BaseException:
             os.close(output)
@@ -148,9 +148,11 @@ class Processes:
             with self._lock:
                 del self._running[stage]
 
-    def _start(self, stage: str, output: int) -> subprocess.Popen[bytes]:
+    def _start(self, stage: str, output: int, force: bool) -> subprocess.Popen[bytes]:
         """Without --wait-for-lock, one of several stages at a time would give up on DVC's lock."""
         command = ["--wait-for-lock", "repro", "--single-item", stage]
+        if force:
+            command.insert(2, "--force")
         environment = {**os.environ, "PATH": _path(), "PYTHONUNBUFFERED": "1", **self.environment}
         return subprocess.Popen(
             ["/bin/sh", "-c", _GUARDED, "sh", sys.executable, "-m", "dvc", *command],

@@ -72,7 +72,7 @@ def test_every_row_is_a_dialogue_or_accounted_for(
     report = ingested(params, file_source(chat), tmp_path, log)
     records = tmp_path / "records"
     dialogues = list(read_dialogues(records / "dialogues.parquet"))
-    rejects = read_rejects(records / "rejects.parquet")
+    rejects = list(read_rejects(records / "rejects.parquet"))
     assert [dialogue.origin for dialogue in dialogues] == [f"{chat}:1", f"{chat}:2"]
     assert [(row.origin, row.kind) for row in rejects] == [
         (f"{chat}:3", "fault"),
@@ -102,8 +102,40 @@ def test_equal_input_gives_equal_bytes(params: Params, chat: Path, tmp_path: Pat
         {path.name: path.read_bytes() for path in (tmp_path / name / "records").iterdir()}
         for name in ("one", "other")
     )
-    assert sorted(one) == ["counts.json", "dialogues.parquet", "rejects.parquet"]
+    assert sorted(one) == ["counts.json", "dialogues.parquet", "manifest.json", "rejects.parquet"]
     assert one == other
+
+
+def test_personal_data_is_replaced_and_counted(params: Params, tmp_path: Path) -> None:
+    path = tmp_path / "chat.jsonl"
+    rows = [line("I am ada@example.org, write me"), line("hi"), line("ada@example.org", "")]
+    path.write_text("\n".join(rows))
+    report = ingested(params, file_source(path), tmp_path)
+    first = next(read_dialogues(tmp_path / "records" / "dialogues.parquet"))
+    assert first.turns[0].text == "I am [EMAIL], write me"
+    assert report["scrubbed"]["email"] >= 1
+    written = b"".join(each.read_bytes() for each in (tmp_path / "records").iterdir())
+    assert b"ada@" not in written
+    excerpts = [row.excerpt for row in read_rejects(tmp_path / "records" / "rejects.parquet")]
+    assert excerpts
+    assert not any("ada" in excerpt for excerpt in excerpts)
+
+
+def test_a_dialogue_never_changes_split_when_its_source_grows(
+    params: Params, tmp_path: Path
+) -> None:
+    path = tmp_path / "chat.jsonl"
+    rows = [line(f"question {number}") for number in range(200)]
+    path.write_text("\n".join(rows[:80]))
+    ingested(params, file_source(path), tmp_path)
+    records = tmp_path / "records" / "dialogues.parquet"
+    before = {dialogue.id: dialogue.split for dialogue in read_dialogues(records)}
+    path.write_text("\n".join(reversed(rows)))
+    ingested(params, file_source(path), tmp_path)
+    after = {dialogue.id: dialogue.split for dialogue in read_dialogues(records)}
+    assert len(before) == 80
+    assert len(after) == 200
+    assert before.items() <= after.items()
 
 
 def test_a_limit_keeps_the_smallest_ids_and_counts_the_rest(params: Params, tmp_path: Path) -> None:
@@ -149,7 +181,7 @@ def test_a_source_of_which_nothing_is_a_dialogue_is_told_and_its_rows_kept(
     path.write_text("Hi . __eou__ Hello . __eou__\n")
     with pytest.raises(ValueError, match=r"chat: none of 1 rows is a dialogue.*chat.jsonl:1: not"):
         ingested(params, file_source(path), tmp_path)
-    assert len(read_rejects(tmp_path / "records" / "rejects.parquet")) == 1
+    assert len(list(read_rejects(tmp_path / "records" / "rejects.parquet"))) == 1
 
 
 def test_a_source_that_breaks_off_leaves_no_records(params: Params, tmp_path: Path) -> None:

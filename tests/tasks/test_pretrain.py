@@ -10,11 +10,12 @@ import yaml
 
 from dialogue.config import Params, Pretrain
 from dialogue.log import SilentLog
-from dialogue.manifest import verify_manifest
+from dialogue.manifest import verify_manifest, write_manifest
 from dialogue.model import load_model, load_tokenizer
 from dialogue.records import read_dialogues
 from dialogue.scores import read_scores
 from dialogue.shards import open_shard
+from dialogue.texts import Text, write_texts
 from tasks.pretrain import pretrain
 
 SECTION = """
@@ -31,18 +32,18 @@ training: {epochs: 2.0, learning_rate: 0.01, warmup_share: 0.1, weight_decay: 0.
 
 
 def run(params: Params, folder: Path, text: str, **changes: Any) -> dict[str, float]:
-    (folder / "text.txt").write_text(text)
-    source = {
-        "kind": "file",
-        "path": str(folder / "text.txt"),
-        "format": "text",
-        "licence": "CC0-1.0",
-    }
-    section = yaml.safe_load(SECTION) | {"text": (source,)} | changes
+    write_texts(folder / "text" / "text.parquet", [Text("0" * 16, text, "a book", "CC0-1.0")])
+    write_manifest(folder / "text")
+    return pretrained(params, folder, **changes)
+
+
+def pretrained(params: Params, folder: Path, **changes: Any) -> dict[str, float]:
+    section = yaml.safe_load(SECTION) | changes
     settings = params.model_copy(update={"pretrain": Pretrain.model_validate(section)})
     pretrain(
         settings,
         SilentLog(),
+        text=folder / "text",
         model=folder / "base",
         tokenizer=folder / "tokenizer",
         memory=folder / "memory",
@@ -73,6 +74,8 @@ def test_a_model_from_nothing_learns_to_read(params: Params, tmp_path: Path) -> 
     assert {score.dialogue_id for score in scores} == exam
     assert {score.model_digest for score in scores} == {digest}
     assert len(exam) == figures["num_held_out"]
+    licences = {d.licence for d in read_dialogues(tmp_path / "scores" / "exam.parquet")}
+    assert licences == {"CC0-1.0"}
 
 
 def test_it_goes_on_from_a_folder(params: Params, tmp_path: Path, tiny_model: Path) -> None:
@@ -93,3 +96,13 @@ def test_a_folder_that_is_not_there_is_named(params: Params, tmp_path: Path) -> 
     init = {"kind": "folder", "path": str(tmp_path / "nowhere"), "licence": "MIT"}
     with pytest.raises(ValueError, match=r"pretrain\.init: .*nowhere: no such folder"):
         run(params, tmp_path, TEXT, init=init)
+
+
+def test_damaged_text_is_noticed_before_it_is_learned(params: Params, tmp_path: Path) -> None:
+    run(params, tmp_path, TEXT)
+    path = tmp_path / "text" / "text.parquet"
+    damaged = bytearray(path.read_bytes())
+    damaged[len(damaged) // 2] ^= 4
+    path.write_bytes(damaged)
+    with pytest.raises(ValueError, match=r"text\.parquet: damaged"):
+        pretrained(params, tmp_path)

@@ -1,0 +1,95 @@
+"""Fetch the unlabelled text of pretraining: scrubbed, once each, with its fingerprints."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from dialogue import sources
+from dialogue.config import Gather, Params
+from dialogue.containment import grams
+from dialogue.digests import file_digest
+from dialogue.fingerprints import write_fingerprints
+from dialogue.log import Log
+from dialogue.manifest import write_manifest
+from dialogue.privacy import Scrubber
+from dialogue.texts import Text, read_texts, write_texts
+from tasks._step import run
+
+
+def gather(params: Params, log: Log, *, text: Path, fingerprints: Path, report: Path) -> None:
+    """Write every document of the sources as parquet, and what its text can be recognised by.
+
+    Leaves `text.parquet` and a manifest under `text`, and under `fingerprints` what each domain
+    that is learned later compares its own tests with. Personal data is replaced before anything
+    is written; a text that stands in the sources twice is kept once.
+
+    Raises:
+        ValueError: a source cannot be had or read, or holds no text.
+    """
+    settings = params.gather
+    scrubber = Scrubber(settings.scrub)
+    counts: Counter[str] = Counter()
+    path = text / "text.parquet"
+    partial = text / "text.parquet.partial"
+    try:
+        write_texts(partial, _texts(settings, scrubber, counts))
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+    write_manifest(text)
+    write_fingerprints(fingerprints, text=grams(each.text for each in read_texts(path)))
+    figures: dict[str, int] = {
+        "num_documents": counts["documents"],
+        "num_duplicates": counts["duplicates"],
+        "num_characters": counts["characters"],
+    }
+    _write_report(report, settings, figures, scrubber)
+    log.dataset("text", file_digest(path), path, "gather")
+    log.metrics(figures)
+
+
+def _texts(settings: Gather, scrubber: Scrubber, counts: Counter[str]) -> Iterator[Text]:
+    seen: set[str] = set()
+    for source in settings.sources:
+        title = sources.title(source)
+        documents = sources.read_text(
+            source, scrubber=scrubber, max_row_bytes=settings.max_row_bytes
+        )
+        for document in documents:
+            name = hashlib.sha256(document.encode()).hexdigest()[:16]
+            if name in seen:
+                counts["duplicates"] += 1
+                continue
+            seen.add(name)
+            counts["documents"] += 1
+            counts["characters"] += len(document)
+            yield Text(name, document, title, source.licence)
+
+
+def _write_report(
+    path: Path, settings: Gather, figures: dict[str, int], scrubber: Scrubber
+) -> None:
+    files: list[dict[str, Any]] = [
+        {
+            "source": sources.title(source),
+            "licence": source.licence,
+            "name": raw.name,
+            "sha256": raw.digest,
+            "bytes": raw.num_bytes,
+        }
+        for source in settings.sources
+        for raw in sources.raw_files(source)
+    ]
+    scrubbed = {kind: scrubber.counts[kind] for kind in settings.scrub}
+    content = {**figures, "scrubbed": scrubbed, "files": files}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    run(gather)

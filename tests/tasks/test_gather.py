@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dialogue.config import FileSource, Params
+from dialogue.digests import file_digest
+from dialogue.fingerprints import read_fingerprints
+from dialogue.log import SilentLog
+from dialogue.manifest import verify_manifest
+from dialogue.texts import read_texts
+from tasks.gather import gather
+
+
+def gathered(params: Params, folder: Path, *documents: str) -> dict[str, Any]:
+    path = folder / "text.jsonl"
+    path.write_text("".join(json.dumps({"text": text}) + "\n" for text in documents))
+    source = FileSource(kind="file", path=str(path), format="text_column", licence="CC0-1.0")
+    settings = params.gather.model_copy(update={"sources": (source,)})
+    gather(
+        params.model_copy(update={"gather": settings}),
+        SilentLog(),
+        text=folder / "text",
+        fingerprints=folder / "fingerprints",
+        report=folder / "report.json",
+    )
+    report: dict[str, Any] = json.loads((folder / "report.json").read_text())
+    return report
+
+
+BOOK = "It was the best of times, it was the worst of times, it was the age of wisdom."
+
+
+def test_every_text_is_kept_once_and_without_personal_data(params: Params, tmp_path: Path) -> None:
+    report = gathered(params, tmp_path, BOOK, "Write to ada@example.org.", BOOK)
+    texts = list(read_texts(tmp_path / "text" / "text.parquet"))
+    assert [each.text for each in texts] == [BOOK, "Write to [EMAIL]."]
+    assert {each.licence for each in texts} == {"CC0-1.0"}
+    assert report["num_documents"] == 2
+    assert report["num_duplicates"] == 1
+    assert report["scrubbed"]["email"] == 1
+    assert report["files"][0]["sha256"] == file_digest(tmp_path / "text.jsonl")
+    verify_manifest(tmp_path / "text")
+
+
+def test_what_was_read_can_be_recognised_later(params: Params, tmp_path: Path) -> None:
+    gathered(params, tmp_path, BOOK)
+    memory = read_fingerprints(tmp_path / "fingerprints")
+    assert memory.domains == ()
+    assert memory.text is not None
+    assert len(memory.text) == len(BOOK.split()) - 8 + 1
+
+
+def test_equal_input_gives_equal_bytes(params: Params, tmp_path: Path) -> None:
+    digests = []
+    for _ in range(2):
+        gathered(params, tmp_path, BOOK, "another one")
+        digests.append([verify_manifest(tmp_path / name) for name in ("text", "fingerprints")])
+    assert digests[0] == digests[1]
+
+
+def test_a_source_without_text_is_told(params: Params, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"text.jsonl: the source's file is empty"):
+        gathered(params, tmp_path)
+    assert not list(tmp_path.glob("text/*"))
