@@ -20,6 +20,7 @@ from dialogue.sources.draft import (
     finish,
     finish_reject,
     set_aside,
+    sound,
 )
 from dialogue.sources.formats import FORMATS, TEXT_FORMATS
 from dialogue.sources.raw import RawFile
@@ -45,7 +46,7 @@ def read(
 ) -> Iterator[Dialogue | Reject]:
     """Every dialogue of a source, and every row that is none, in the order of its files.
 
-    Formats of a row a dialogue are read a row at a time, in constant memory but for eight bytes
+    Formats of a row a dialogue are read a row at a time, in constant memory but for some 80 bytes
     per id that the file itself gives; an id that is given twice is a fault.
 
     Args:
@@ -128,7 +129,11 @@ def _documents(source: Source, max_row_bytes: int) -> Iterator[str]:
     reading = reading_of(source, form, title(source), max_row_bytes)
     for raw in raw_files(source):
         with opened(raw) as stream:
-            yield from form.read(raw.name, stream, reading)
+            for number, document in enumerate(form.read(raw.name, stream, reading), start=1):
+                try:
+                    yield sound(document)
+                except ValueError as error:
+                    raise ValueError(f"{raw.name}: document {number}: {error}") from error
 
 
 def _format(source: Source, formats: dict[str, Format], content: str) -> Format:

@@ -54,10 +54,6 @@ class Provenance:
     scrub: Scrubber
 
 
-class _UnusableError(Exception):
-    """The reason why a draft is no dialogue."""
-
-
 def finish(draft: Draft, provenance: Provenance) -> Dialogue | Reject:
     """Make a dialogue of a draft, or say why it is none.
 
@@ -69,9 +65,9 @@ def finish(draft: Draft, provenance: Provenance) -> Dialogue | Reject:
     scrub = provenance.scrub.scrub
     try:
         spoken = _trimmed(_joined(draft.turns))
-        persona = None if draft.persona is None else scrub(_sound(draft.persona))
-        label = None if draft.label is None else scrub(_sound(draft.label))
-    except _UnusableError as error:
+        persona = None if draft.persona is None else scrub(sound(draft.persona))
+        label = None if draft.label is None else scrub(sound(draft.label))
+    except ValueError as error:
         excerpt = "\n".join(text for _, text in draft.turns[:4])
         return finish_reject(set_aside(draft.origin, str(error), excerpt), provenance.scrub)
     turns = tuple([Turn(role, scrub(text)) for role, text in spoken])
@@ -110,15 +106,31 @@ def speakers_as_roles(messages: Iterable[tuple[Hashable, str]]) -> list[tuple[st
     return [("user" if speaker == first else "assistant", text) for speaker, text in messages]
 
 
+def sound(text: str) -> str:
+    """The text, if it can be stored and learned from.
+
+    Raises:
+        ValueError: it holds a NUL byte or a lone surrogate.
+    """
+    if "\x00" in text:
+        raise ValueError(f"NUL byte: at character {text.index(chr(0))}")
+    if not text.isascii():
+        try:
+            text.encode("utf-8")
+        except UnicodeEncodeError as error:
+            raise ValueError(f"lone surrogate: at character {error.start}") from error
+    return text
+
+
 def _joined(pairs: Sequence[tuple[str, str]]) -> list[tuple[Role, str]]:
     """One turn for what one role says in a row."""
     if len(pairs) > MAX_TURNS:
-        raise _UnusableError(f"too many turns: {len(pairs)}, at most {MAX_TURNS}")
+        raise ValueError(f"too many turns: {len(pairs)}, at most {MAX_TURNS}")
     turns: list[tuple[Role, list[str]]] = []
     for role, text in pairs:
         if role not in _ROLES:
-            raise _UnusableError(f"unknown role: {role!r}")
-        stripped = _sound(text).strip()
+            raise ValueError(f"unknown role: {role!r}")
+        stripped = sound(text).strip()
         if not stripped:
             continue
         if turns and turns[-1][0] == role:
@@ -128,26 +140,14 @@ def _joined(pairs: Sequence[tuple[str, str]]) -> list[tuple[Role, str]]:
     return [(role, "\n".join(texts)) for role, texts in turns]
 
 
-def _sound(text: str) -> str:
-    """The text, if it can be stored and learned from."""
-    if "\x00" in text:
-        raise _UnusableError(f"NUL byte: at character {text.index(chr(0))}")
-    if not text.isascii():
-        try:
-            text.encode("utf-8")
-        except UnicodeEncodeError as error:
-            raise _UnusableError(f"lone surrogate: at character {error.start}") from error
-    return text
-
-
 def _trimmed(turns: list[tuple[Role, str]]) -> list[tuple[Role, str]]:
     """From the first user turn (and a system turn before all) to the last assistant turn."""
     start = 1 if turns and turns[0][0] == "system" else 0
     roles = [role for role, _ in turns]
     if "system" in roles[start:]:
-        raise _UnusableError("misplaced system turn: it may only come first")
+        raise ValueError("misplaced system turn: it may only come first")
     end = len(turns) if roles and roles[-1] == "assistant" else len(turns) - 1
     first = start if roles[start : start + 1] == ["user"] else start + 1
     if end - first < 2:
-        raise _UnusableError("no reply: needs a user turn followed by an assistant turn")
+        raise ValueError("no reply: needs a user turn followed by an assistant turn")
     return turns[:start] + turns[first:end]

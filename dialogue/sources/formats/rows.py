@@ -211,6 +211,8 @@ def _parquet_rows(
             raise ValueError(
                 f"{name}: damaged parquet, past row {number}: {problem}; is the file whole?"
             ) from error
+        except UnicodeDecodeError as error:
+            raise ValueError(f"{name}: not UTF-8 past row {number}; write it anew") from error
         except DamagedError as error:
             raise ValueError(f"{name}: {error}") from error
 

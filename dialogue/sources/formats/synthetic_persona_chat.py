@@ -8,7 +8,8 @@ from typing import IO
 
 from dialogue.records import Reject
 from dialogue.sources.draft import Draft, set_aside
-from dialogue.sources.formats.rows import table_rows
+from dialogue.sources.formats.rows import excerpt_of, table_rows
+from dialogue.sources.formats.table import text_of
 from dialogue.sources.reading import Reading
 
 _PERSONAS = {"1": "user 1 personas", "2": "user 2 personas"}
@@ -32,14 +33,13 @@ def read_synthetic_persona_chat(
         if isinstance(row, Reject):
             yield row
             continue
-        text = str(row[_CONVERSATION] or "")
         try:
-            messages = _messages(text)
+            messages = _messages(text_of(row, _CONVERSATION))
+            first = messages[0][0]
+            persona = text_of(row, _PERSONAS["2" if first == "1" else "1"]).strip()
         except ValueError as error:
-            yield set_aside(origin, str(error), text)
+            yield set_aside(origin, str(error), str(row.get(_CONVERSATION) or excerpt_of(row)))
             continue
-        first = messages[0][0]
-        persona = str(row[_PERSONAS["2" if first == "1" else "1"]] or "").strip()
         turns = [("user" if who == first else "assistant", said) for who, said in messages]
         yield Draft(origin, [("system", persona), *turns], persona=persona or None)
 

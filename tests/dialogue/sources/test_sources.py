@@ -13,6 +13,7 @@ from dialogue import sources
 from dialogue.config import FileSource
 from dialogue.privacy import Scrubber
 from dialogue.records import Dialogue, Reject
+from dialogue.sources.formats import FORMATS
 
 
 def file_source(path: Path, form: str, limit: int | None = None, **options: Any) -> FileSource:
@@ -184,3 +185,62 @@ def test_options_that_do_not_fit_their_format_are_told_with_their_place(
     path.write_text("a,b\n")
     with pytest.raises(ValueError, match=f"^ingest.sources.{re.escape(said)}"):
         rows_of(path, form, **options)
+
+
+@pytest.mark.parametrize(("text", "said"), [("a\\u0000b", "NUL byte"), ("\\ud800", "lone surr")])
+def test_text_that_cannot_be_stored_is_told(tmp_path: Path, text: str, said: str) -> None:
+    path = tmp_path / "text.jsonl"
+    path.write_text(f'{{"text": "good"}}\n{{"text": "{text}"}}\n')
+    with pytest.raises(ValueError, match=rf"text.jsonl: document 2: {said}"):
+        texts_of(path, "text_column")
+
+
+def test_labels_may_be_written_as_the_numbers_they_are() -> None:
+    found = file_source(Path("x"), "labelled", labels={0: "bad", True: "good", "x": "so"})
+    assert found.labels == {"0": "bad", "true": "good", "x": "so"}
+
+
+OPTIONS: dict[str, dict[str, Any]] = {
+    "eou_emotion": {"question": "?"},
+    "home_assistant_intents": {"question": "?"},
+    "home_assistant_slots": {"question": "?"},
+    "labelled": {"question": "?", "columns": {"text": "a", "entities": "b"}},
+    "schema_guided": {"select": {"service": "x"}},
+    "table": {"columns": {"dialogue": "a", "role": "b", "text": "c"}},
+}
+WORDS = st.sampled_from(
+    ["a", "b", "c", "user", "1", "0", " ", "\n", "\t", ",", '"', "[", "]", "{", "}", ":", "\\ud800",
+     "__eou__", "messages", "conversations", "role", "turns", "services", "x_1", "PAR1", "\x00",
+     "1 your persona: ", "intents", "User 1: ", "- ", "conversations:\n", "\ufeff", "你好", "\xff"]
+)  # fmt: skip
+VALUES = st.recursive(
+    st.none() | st.integers(0, 2) | WORDS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(WORDS, inner, max_size=3),
+)
+CONTENTS = (
+    st.binary(max_size=40)
+    | st.lists(WORDS).map(lambda words: "".join(words).encode())
+    | VALUES.map(lambda value: json.dumps(value).encode())
+    | st.lists(WORDS).map(lambda words: f"a,b,c\n{''.join(words)}".encode())
+)
+
+
+@pytest.mark.parametrize("form", FORMATS)
+@settings(max_examples=40, deadline=None)
+@given(content=CONTENTS)
+def test_whatever_stands_in_a_file_it_gives_rows_or_one_error(
+    tmp_path_factory: pytest.TempPathFactory, form: str, content: bytes
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "anything"
+    path.write_bytes(content)
+    rows: list[Dialogue | Reject] = []
+    said = ""
+    try:
+        rows = rows_of(path, form, **OPTIONS.get(form, {}))
+    except ValueError as error:
+        said = str(error)
+    assert rows or str(path) in said or "ingest.sources" in said
+    assert "\n" not in said
+    for row in rows:
+        assert row.origin.startswith(str(path))
+        str(row).encode()

@@ -100,6 +100,14 @@ def test_a_damaged_parquet_is_told_with_its_row() -> None:
         table(whole, "c")
 
 
+def test_parquet_that_is_not_utf8_is_told() -> None:
+    sink = io.BytesIO()
+    texts = pa.array([b"good", b"\xff"]).view(pa.string())
+    pq.write_table(pa.table({"a": texts}), sink)
+    with pytest.raises(ValueError, match="f: not UTF-8 past row 0"):
+        table(sink.getvalue(), "a")
+
+
 def test_parquet_is_held_to_the_bounds_of_every_packing() -> None:
     bomb = parquet([{"a": "x" * (8 << 20)}], compression="zstd", use_dictionary=False)
     with pytest.raises(ValueError, match="f: unpacks to more than 200 times its size"):
