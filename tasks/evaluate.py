@@ -15,7 +15,7 @@ from dialogue.config import Evaluate, Params
 from dialogue.exam import compose_exam, exam_digest
 from dialogue.examination import answer_paper, measure_replies, set_paper, write_replies
 from dialogue.log import Log
-from dialogue.manifest import read_manifest
+from dialogue.manifest import read_manifest, verify_manifest
 from dialogue.metrics.embedding import Similarity, load_similarity
 from dialogue.metrics.novelty import Seen, seen_ngrams
 from dialogue.model import Precision, choose_device, choose_precision, load_model, load_tokenizer
@@ -55,6 +55,7 @@ def evaluate(
     """
     began = time.monotonic()
     lesson = params.curriculum[domain]
+    verify_manifest(valid)
     exam = _exam(valid, domain, parent_scores, params.evaluate.max_dialogues)
     digest = exam_digest([dialogue for part in exam.values() for dialogue in part])
     seen = _seen(valid, None if lesson.after == BASE else parent_scores)

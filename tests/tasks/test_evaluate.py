@@ -11,7 +11,7 @@ from transformers import PreTrainedTokenizerFast
 
 from dialogue.config import Lesson, Params, ScratchModel
 from dialogue.log import SilentLog
-from dialogue.manifest import read_manifest
+from dialogue.manifest import read_manifest, write_manifest
 from dialogue.model import load_model, save_model
 from dialogue.records import Dialogue, Split, Turn, read_dialogues, write_dialogues
 from dialogue.scores import Score, read_scores, write_scores
@@ -43,6 +43,7 @@ def world(
         save_model(model, tokenizer, folder / "models" / name, domain=domain)
     for domain in DOMAINS:
         write_dialogues(folder / "valid" / domain / "dialogues.parquet", _dialogues(domain))
+        write_manifest(folder / "valid" / domain)
     document = Turn("assistant", "Some text that is no dialogue.")
     write_dialogues(
         folder / "scores" / "base" / "exam.parquet",
@@ -223,6 +224,7 @@ def test_a_domain_without_test_dialogues_is_refused(
 ) -> None:
     only_training = [d for d in _dialogues("support") if d.split == "train"]
     write_dialogues(tmp_path / "dialogues.parquet", only_training)
+    write_manifest(tmp_path)
     with pytest.raises(ValueError, match=r"no test dialogue with a response; raise ingest\.test"):
         evaluate(
             settings,
