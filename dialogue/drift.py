@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 from scipy.spatial.distance import cosine, jensenshannon
 
+from dialogue.shingles import UNSPACED
+
 VERSION = 1
 LEAST_DIALOGUES = 5
 MOST_WORDS = 300
@@ -27,7 +29,8 @@ LENGTHS = (0, 1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 512, 
 Embed = Callable[[Sequence[str]], NDArray[np.float32]]
 """Texts to float32[number of texts, D]."""
 
-_WORD = re.compile(r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]|[^\W_]+")
+_ALONE = "".join(f"{chr(first)}-{chr(last)}" for first, last in UNSPACED)
+_WORD = re.compile(rf"(?=\w)[{_ALONE}]|[^\W_{_ALONE}]+")
 _QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 
 

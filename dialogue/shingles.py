@@ -22,7 +22,7 @@ _CHUNK_CHARACTERS = 1 << 20
 _CHUNK_DIALOGUES = 4096
 _ODD = np.uint64(0x9E3779B97F4A7C15)
 _OTHER, _LETTER, _ALONE = 0, 1, 2
-_UNSPACED = (
+UNSPACED = (
     (0x0E00, 0x0EFF),  # Thai, Lao
     (0x1000, 0x109F),  # Myanmar
     (0x1780, 0x17FF),  # Khmer
@@ -131,7 +131,7 @@ def _word_starts(
 def _kinds() -> NDArray[np.uint8]:
     """uint8[0x110000]: what each code point is to a word."""
     kinds = np.fromiter((chr(code).isalnum() for code in range(0x110000)), np.uint8, 0x110000)
-    for first, last in _UNSPACED:
+    for first, last in UNSPACED:
         alone = kinds[first : last + 1]
         alone[alone == _LETTER] = _ALONE
     return kinds
