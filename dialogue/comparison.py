@@ -150,34 +150,32 @@ def compare(before: Inventory, after: Inventory) -> Comparison:
 
 
 def sample(inventory: Inventory, rows: Rows, number: int) -> Rows:
-    """Some of these rows, spread over the file and always the same: [at most `number`] positions.
+    """Some of these rows, spread over the file: [at most `number`] positions in `rows`, rising.
 
-    Returns:
-        Positions in `rows`, those with the smallest contents' hashes.
+    Always the same ones, and those that two versions share are mostly drawn from both: the
+    contents' hashes decide.
     """
     order = np.argsort(inventory.contents[rows], kind="stable")
-    return np.sort(order[:number])
+    chosen: Rows = np.sort(order[:number])
+    return chosen
 
 
-def excerpts(path: Path, rows: Collection[int]) -> dict[int, Excerpt]:
-    """Fetch whole dialogues by their rows.
+def excerpts(path: Path, rows: Rows) -> Iterator[Excerpt]:
+    """Fetch whole dialogues by their rows, which must rise.
 
     Raises:
         ValueError: the file is missing, damaged or no records file.
     """
-    wanted = set(rows)
-    found: dict[int, Excerpt] = {}
     offset = 0
     for batch in _batches(path, _COLUMNS):
-        if len(found) == len(wanted):
-            break
+        if not len(rows) or offset > rows[-1]:
+            return
         starts = _starts(batch)
         bounds = [*starts.tolist(), batch.num_rows]
-        for index, (start, end) in enumerate(itertools.pairwise(bounds)):
-            if offset + index in wanted:
-                found[offset + index] = _excerpt(batch.slice(start, end - start))
+        here = rows[(rows >= offset) & (rows < offset + len(starts))] - offset
+        for index in here.tolist():
+            yield _excerpt(batch.slice(bounds[index], bounds[index + 1] - bounds[index]))
         offset += len(starts)
-    return found
 
 
 def _batches(path: Path, columns: Collection[str]) -> Iterator[pa.Table]:

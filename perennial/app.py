@@ -9,6 +9,7 @@ from types import FrameType
 import typer
 
 from perennial.chat import chat_command
+from perennial.data import data_app
 from perennial.doctor import doctor_command
 from perennial.profile import profile_command
 from perennial.promote import promote_command, rollback_command
@@ -61,6 +62,7 @@ def application() -> typer.Typer:
     )
     for name, command, example in _COMMANDS:
         app.command(name, epilog=f"Example: [bold]{example}[/bold]")(command)
+    app.add_typer(data_app, name="data")
     return app
 
 

@@ -120,10 +120,10 @@ def test_excerpts_are_the_dialogues_of_their_rows(tmp_path: Path) -> None:
     assert pq.ParquetFile(path).num_row_groups > 1
     inventory = take_inventory(path)
     rows = np.arange(100, 9_000)
-    chosen = rows[sample(inventory, rows, 5)].tolist()
-    assert chosen == rows[sample(inventory, rows, 5)].tolist()
-    assert len(set(chosen)) == 5
-    for row, excerpt in excerpts(path, chosen).items():
+    chosen = rows[sample(inventory, rows, 5)]
+    assert chosen.tolist() == rows[sample(inventory, rows, 5)].tolist()
+    assert len(set(chosen.tolist())) == 5
+    for row, excerpt in zip(chosen.tolist(), excerpts(path, chosen), strict=True):
         assert (excerpt.id, excerpt.origin) == (many[row].id, many[row].origin)
         assert excerpt.turns == many[row].turns
     assert count_by_split(path)[0] == inventory.by_split()
