@@ -162,4 +162,4 @@ def test_memory_does_not_grow_with_the_number_of_dialogues(tmp_path: Path, form:
         assert count in (num, num + 1)
         return mebibytes
 
-    assert peak(10_000) < peak(1_000) + 8
+    assert peak(5_000) < peak(500) + 8
