@@ -21,6 +21,8 @@ from dialogue.shingles import gathered, ngram_hashes
 NUM_WORDS = 8
 MOST_GRAMS = 1 << 23
 _EVERY = 2**64
+_SUSPICIOUS = 0.05
+_FEWEST_WITHIN = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +80,8 @@ class Containment:
     def shares(self) -> NDArray[np.float32]:
         """float32[N]: the share of each dialogue's 8-grams that the text holds.
 
-        NaN where a dialogue has none to look for: it is too short to tell.
+        Where that is more, the share of those that lie within turns, if there are four. NaN where
+        a dialogue has none to look for: it is too short to tell.
         """
         return np.concatenate([np.zeros(0, np.float32), *self._shares])
 
@@ -91,6 +94,23 @@ def _fewer(hashes: NDArray[np.uint64], below: int, most: int) -> tuple[NDArray[n
 
 
 def _contained(dialogues: Sequence[Sequence[str]], text: Grams) -> NDArray[np.float32]:
+    """float32[N]: the share of all 8-grams, or of those within turns, whichever is larger."""
+    shares, _ = _found(dialogues, text)
+    with np.errstate(invalid="ignore"):
+        suspects = np.flatnonzero((shares >= _SUSPICIOUS) & (shares < 1))
+    # A transcript with names between the turns breaks every 8-gram that goes across them.
+    for row in suspects.tolist():
+        within, num_grams = _found([[turn] for turn in dialogues[row]], text)
+        if num_grams.sum() >= _FEWEST_WITHIN:
+            whole = np.nansum(within * num_grams) / num_grams.sum()
+            shares[row] = max(shares[row], whole)
+    return shares
+
+
+def _found(
+    dialogues: Sequence[Sequence[str]], text: Grams
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """float32[N] and int64[N]: the share found of each one's 8-grams, and how many those are."""
     hashes, counts = ngram_hashes(dialogues, NUM_WORDS)
     owner = np.repeat(np.arange(len(dialogues)), counts)
     if text.below != _EVERY:
@@ -103,4 +123,4 @@ def _contained(dialogues: Sequence[Sequence[str]], text: Grams) -> NDArray[np.fl
     num_grams = np.bincount(owner, minlength=len(dialogues))
     num_found = np.bincount(owner[found], minlength=len(dialogues))
     with np.errstate(invalid="ignore"):
-        return (num_found / num_grams).astype(np.float32)
+        return (num_found / num_grams).astype(np.float32), num_grams

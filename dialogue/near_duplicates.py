@@ -76,8 +76,9 @@ class Pairs:
 def signatures(dialogues: Iterable[Sequence[str]]) -> Signatures:
     """The signatures of dialogues, each given as the texts of its turns.
 
-    Leave system turns out: one persona before two dialogues makes them no duplicates.
-    Takes a stream, and memory for the result and about 100 MiB.
+    Leave out what makes no two dialogues the same: system turns (one persona stands before many),
+    and a labelled dialogue's question (see `without_question`). Takes a stream, and memory for
+    the result (260 bytes a dialogue) and about 100 MiB.
     """
     values = np.empty((0, NUM_VALUES), np.uint16)
     num_words = np.empty(0, np.uint32)
@@ -95,6 +96,15 @@ def signatures(dialogues: Iterable[Sequence[str]]) -> Signatures:
     values.resize((count, NUM_VALUES), refcheck=False)
     num_words.resize(count, refcheck=False)
     return Signatures(values, num_words)
+
+
+def without_question(turns: Sequence[str]) -> list[str]:
+    """A labelled dialogue without the question that all of its domain have: its last user line.
+
+    With a question of 15 words a third of DailyDialog's labelled utterances are near-duplicates
+    of one another, without it a fortieth.
+    """
+    return [turns[0].rpartition("\n")[0] or turns[0], *turns[1:]]
 
 
 def jaccard(first: Sequence[str], second: Sequence[str]) -> float:

@@ -30,8 +30,17 @@ def test_a_dialogue_that_stands_in_the_text_is_contained() -> None:
     found = shares([inside, outside, half, ["too short"]], grams([text(7, 100), document]))
     assert found[0] == 1
     assert found[1] == 0
-    assert 0.4 < found[2] < 0.5
+    assert 0.4 < found[2] <= 0.5
     assert np.isnan(found[3])
+
+
+def test_names_between_the_turns_of_a_transcript_do_not_hide_it() -> None:
+    turns = [text(seed, 12) for seed in range(6)]
+    other = [*turns[:1], *(text(seed, 12) for seed in range(20, 25))]
+    transcript = "\n".join(f"{name}: {turn}" for name, turn in zip("ABABAB", turns, strict=True))
+    found = shares([turns, other], grams([transcript]))
+    assert found[0] == 1
+    assert found[1] < 0.2
 
 
 def test_eight_grams_do_not_cross_documents() -> None:

@@ -20,6 +20,7 @@ from dialogue.near_duplicates import (
     near_pairs,
     near_pairs_between,
     signatures,
+    without_question,
 )
 
 SHARED = Path(__file__).parents[2] / "../shared/data"
@@ -82,6 +83,19 @@ def test_a_short_pair_counts_from_the_higher_similarity_on() -> None:
     assert SIMILARITY < jaccard(short[0], short[2]) < SHORT_SIMILARITY + 0.05
     assert (0, 1) in pairs_of(short)
     assert pairs_of([short[0], ["completely other words"], [" ".join([*words[3:], "a"])]]) == set()
+
+
+def test_a_question_that_all_have_makes_no_two_the_same() -> None:
+    kinds = "no emotion, anger, disgust, fear, happiness, sadness, surprise or something else"
+    question = f"Which emotion does the speaker show when saying this, if there is any: {kinds}?"
+    asked = [[f"{text}\n{question}", "none"] for text in ("Twelve dollars.", "I did it.")]
+    assert pairs_of(asked) == {(0, 1)}
+    assert [without_question(turns) for turns in asked] == [
+        ["Twelve dollars.", "none"],
+        ["I did it.", "none"],
+    ]
+    assert pairs_of([without_question(turns) for turns in asked]) == set()
+    assert without_question(["One line", "none"]) == ["One line", "none"]
 
 
 def test_chinese_goes_by_characters() -> None:
