@@ -94,43 +94,38 @@ def _print_history(
 
 
 def _print_version(console: Console, version: Version, remote: Remote | None) -> None:
+    from rich.padding import Padding
+    from rich.text import Text
+
+    here = version.workspace is not None
     since = "not committed" if version.commit is None else version.commit.date[:10]
-    commit = "" if version.commit is None else f"  {version.commit.short}"
-    marks = ", ".join(_marks(version))
-    style = "green" if version.workspace else ""
-    head = f"  {'●' if version.workspace else '○'} [bold]{version.id}[/bold]  {since}{commit}"
-    console.print(head + (f"  {marks}" if marks else ""), style=style)
-    for line in (
+    marks = [version.commit.short] if version.commit is not None else []
+    marks += ["HEAD"] * version.is_head + ["workspace"] * here
+    console.print(
+        Text.assemble(
+            ("  ● " if here else "  ○ ", "green" if here else "dim"),
+            (version.id, "bold"),
+            f"  {since}  {', '.join(marks)}",
+        )
+    )
+    lines = (
         _size(version),
         _source(version),
         _chain(version),
         _place(version, remote),
         f"learned by {', '.join(version.learned_by)}" if version.learned_by else "",
-    ):
-        if line:
-            console.print(f"    {line}", markup=False)
-
-
-def _marks(version: Version) -> list[str]:
-    marks = ["HEAD"] if version.is_head else []
-    if version.workspace == "whole":
-        marks.append("workspace")
-    elif version.workspace == "changed":
-        marks.append("workspace, but the folder was changed since")
-    elif version.workspace == "absent":
-        marks.append("workspace, but the folder is absent: `dvc checkout`")
-    return marks
+    )
+    for line in filter(None, lines):
+        console.print(Padding(Text(line), (0, 0, 0, 4), expand=False))
 
 
 def _size(version: Version) -> str:
     size = readable_bytes(version.valid.num_bytes)
     if version.counts is None:
-        return f"{size}; dialogues are counted once its bytes are here"
+        return f"{size}; its dialogues are counted once its bytes are here"
     dialogues, turns = version.counts.dialogues, version.counts.turns
-    splits = ", ".join(f"{count:,} {split}" for split, count in dialogues.items())
-    return (
-        f"{sum(dialogues.values()):,} dialogues ({splits}), {sum(turns.values()):,} turns, {size}"
-    )
+    splits = " + ".join(f"{count:,} {split}" for split, count in dialogues.items())
+    return f"{sum(dialogues.values()):,} dialogues: {splits}; {sum(turns.values()):,} turns, {size}"
 
 
 def _source(version: Version) -> str:
@@ -148,24 +143,36 @@ def _chain(version: Version) -> str:
     raw = "?"
     if version.raw:
         raw = f"{version.raw[0]['sha256'][:8]}"
-        raw += f" and {len(version.raw) - 1} more" * (len(version.raw) > 1)
+        raw += f" +{len(version.raw) - 1}" * (len(version.raw) > 1)
     records = "?" if version.records is None else version.records.digest[:8]
     encoded = "?" if version.encoded is None else version.encoded.digest[:8]
-    return f"raw {raw} → records {records} → valid {version.id} → encoded {encoded}"
+    return f"raw {raw} → records {records} → valid {version.id} → shards {encoded}"
 
 
 def _place(version: Version, remote: Remote | None) -> str:
+    """Where the bytes are, and what to do where they are missing or at one place only."""
     cache = {"whole": "in the cache", "part": "partly in the cache", "none": "not in the cache"}
     if remote is None:
-        return f"{cache[version.in_cache]}; there is no remote"
-    push = ": `dvc push`" if version.workspace and version.in_cache == "whole" else ""
-    stored = {
-        "whole": f"in the remote `{remote.name}`",
-        "part": f"partly in the remote `{remote.name}`",
-        "none": f"not in the remote `{remote.name}`" + push,
-        None: f"the remote `{remote.name}` was not asked: `--remote {remote.name}`",
-    }
-    return f"{cache[version.in_cache]}; {stored[version.in_remote]}"
+        place = f"{cache[version.in_cache]}; there is no remote"
+    elif version.in_remote is None:
+        place = f"{cache[version.in_cache]}; `--remote {remote.name}` asks the remote"
+    else:
+        stored = {"whole": "in", "part": "partly in", "none": "not in"}[version.in_remote]
+        place = f"{cache[version.in_cache]}; {stored} the remote `{remote.name}`"
+    folder = {"absent": "; the folder is absent", "changed": "; the folder was changed since"}
+    return place + folder.get(version.workspace or "", "") + _mend(version)
+
+
+def _mend(version: Version) -> str:
+    if version.workspace is None:
+        return ""
+    if version.workspace == "changed":
+        return ": `dvc diff` shows what, `perennial run` goes on"
+    if version.in_cache == "whole":
+        if version.workspace == "absent":
+            return ": `dvc checkout`"
+        return ": `dvc push`" if version.in_remote in ("part", "none") else ""
+    return ": `dvc pull`" if version.in_remote == "whole" else ": `perennial run` makes it again"
 
 
 def _as_json(history: History, remote: Remote | None) -> dict[str, Any]:

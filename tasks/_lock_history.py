@@ -74,9 +74,9 @@ class Lock:
         params: Mapping[str, Mapping[str, Any]] = self.stages.get(stage, {}).get("params", {})
         return params.get("params.yaml", {})
 
-    def report(self, stage: str) -> Mapping[str, Any]:
-        """The stage's JSON report where git or the workspace holds that very one; else empty."""
-        artefact = self.output(stage, "*.json")
+    def report(self, stage: str, pattern: str = "*.json") -> Mapping[str, Any]:
+        """A stage's JSON report where git or the workspace holds that very one; else empty."""
+        artefact = self.output(stage, pattern)
         content = None if artefact is None else self._bytes(artefact.path)
         if artefact is None or content is None or _md5(content) != artefact.digest:
             return {}

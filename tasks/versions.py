@@ -131,12 +131,13 @@ def records_at(project: Path, storage: Storage, domain: str, revision: str) -> L
         digest = valid.digest if storage.state(valid) == "whole" else None
         return Located(lock.name, None, digest, folder / _RECORDS)
     path = storage.cached_file(valid, _RECORDS)
-    mend = _mend(project, storage, domain, lock, valid)
+    if path is not None and is_whole(path):
+        return Located(lock.name, lock.commit, valid.digest, path)
+    current = workspace_lock(project).output(f"validate@{domain}", "valid/*")
+    mend = _mend(storage, domain, lock, valid, _digest(current) == valid.digest)
     if path is None:
         raise ValueError(f"{valid.path} of {lock.name}: not in DVC's cache; {mend}")
-    if not is_whole(path):
-        raise ValueError(f"{path}: damaged in DVC's cache; delete this file, then {mend}")
-    return Located(lock.name, lock.commit, valid.digest, path)
+    raise ValueError(f"{path}: damaged in DVC's cache; delete this file, then {mend}")
 
 
 def _lock_named(project: Path, domain: str, revision: str) -> Lock:
@@ -208,15 +209,16 @@ def _encoded(lock: Lock, domain: str, valid: str) -> Artefact | None:
 
 
 def _counts(domain: str, valid: Artefact, states: list[Lock], storage: Storage) -> Counts | None:
-    """From the data where it is at hand, else from a report that git holds."""
+    """From the data where it is at hand, else from what ingest reported, if all of it was valid."""
     path = storage.cached_file(valid, _RECORDS)
     if path is not None:
         with contextlib.suppress(ValueError):  # damaged: `perennial data diff` says so
             return Counts(*count_by_split(path))
     for lock in states:
-        report = lock.report(f"validate@{domain}")
-        if "dialogues" in report and "turns" in report:
-            return Counts(report["dialogues"], report["turns"])
+        kept = lock.report(f"validate@{domain}", f"{domain}.json").get("num_dialogues")
+        read = lock.report(f"ingest@{domain}", f"{domain}.json")
+        if kept is not None and kept == read.get("num_dialogues"):
+            return Counts(read["dialogues"], read["turns"])
     return None
 
 
@@ -250,17 +252,16 @@ def _lessons(lock: Lock) -> Iterator[str]:
         domain = curriculum[domain]["after"]
 
 
-def _mend(project: Path, storage: Storage, domain: str, lock: Lock, valid: Artefact) -> str:
+def _mend(storage: Storage, domain: str, lock: Lock, valid: Artefact, is_current: bool) -> str:
     """How the bytes of a version come back into the cache."""
     remote = storage.remote
     if remote is None or storage.in_remote(valid) == "none":
-        where = "no remote is set" if remote is None else f"the remote `{remote.name}` lacks it too"
-        again = f"`dvc repro validate@{domain}`"
-        if lock.commit is not None:
-            again = f"`git checkout {lock.commit.short}` and {again}"
-        return f"{where}: {again} makes it again"
-    current = workspace_lock(project).output(f"validate@{domain}", "valid/*")
-    if _digest(current) == valid.digest:
+        where = "no remote is set" if remote is None else f"the remote `{remote.name}` lacks it"
+        if is_current or lock.commit is None:
+            return f"{where}: `perennial run` makes it again"
+        checkout = f"`git checkout {lock.commit.short}` and `dvc repro validate@{domain}`"
+        return f"{where}: {checkout} make it again"
+    if is_current:
         return f"`dvc pull {valid.path}` brings it from the remote `{remote.name}`"
     # DVC goes by each commit's own .dvc/config, and passes over commits that know no remote.
     if lock.knows_remote(remote.name):

@@ -95,7 +95,7 @@ def test_what_is_missing_says_how_it_comes_back(project: Versioned) -> None:
     with open_storage(project.path) as storage:
         whole = records_at(project.path, storage, "support", "HEAD~1").path
     copy = clone(project)
-    _refused(copy, "HEAD~1", r"the remote `folder` lacks it too: `git checkout .......` and `dvc")
+    _refused(copy, "HEAD~1", r"the remote `folder` lacks it: `git checkout .......` and `dvc")
     pushed(project)
     message = _refused(copy, "HEAD", r"`dvc pull data/valid/support` brings it from the remote")
     _follow(copy, message)
@@ -170,7 +170,7 @@ def test_without_any_remote(project: Versioned) -> None:
     project.cached().chmod(0o644)
     project.cached().unlink()
     assert places(project)[0] == ("part", None)
-    _refused(project, "HEAD", "no remote is set: `git checkout .......` and `dvc repro validate@")
+    _refused(project, "HEAD", "no remote is set: `perennial run` makes it again")
 
 
 def copy_cached(copy: Versioned, project: Versioned) -> Path:
