@@ -139,7 +139,7 @@ def _texts(text: pa.StringArray, starts: Array) -> dict[str, Array]:
 def _is_mojibake(text: pa.StringArray) -> Array:
     """Which texts were decoded with the wrong table, by ftfy's heuristic: bool[R]."""
     maybe = pc.match_substring_regex(text, _MAYBE_MOJIBAKE)
-    found = pc.fill_null(maybe, False).to_numpy(zero_copy_only=False)
+    found: Array = pc.fill_null(maybe, False).to_numpy(zero_copy_only=False)
     rows = np.flatnonzero(found)
     texts = text.take(pa.array(rows)).to_pylist()
     found[rows] = [ftfy.badness.is_bad(candidate) for candidate in texts]

@@ -149,6 +149,14 @@ def write_dialogues(path: Path, dialogues: Iterable[Dialogue]) -> int:
     return count
 
 
+def write_batches(path: Path, tables: Iterable[pa.Table]) -> None:
+    """Write tables of whole dialogues, with all columns, as records: a row group each."""
+    with _writer(path, SCHEMA) as writer:
+        for table in tables:
+            if table.num_rows:
+                writer.write_table(table.cast(SCHEMA), row_group_size=table.num_rows)
+
+
 def read_dialogues(path: Path, split: Split | None = None) -> Iterator[Dialogue]:
     """Read records back as dialogues, in file order; every page's checksum is verified.
 

@@ -22,6 +22,15 @@ def git_commit(project: Path) -> str | None:
     return found.stdout.strip() or None
 
 
+def committed(path: Path) -> str | None:
+    """A file's text as the commit that is checked out has it, or None where it has none."""
+    if not path.parent.is_dir():
+        return None
+    command = ["git", "-C", str(path.parent), "show", f"HEAD:./{path.name}"]
+    found = subprocess.run(command, capture_output=True, check=False)
+    return found.stdout.decode("utf-8", "replace") if found.returncode == 0 else None
+
+
 def lock_digest(project: Path) -> str | None:
     """SHA-256 of dvc.lock: what every stage was made of; None before the first run."""
     path = project / "dvc.lock"

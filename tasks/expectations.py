@@ -5,52 +5,65 @@ from __future__ import annotations
 import html
 import os
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
-from dialogue.config import Validate
+from dialogue.config import DataRule, RuleName, Validate
+from dialogue.facts import DAMAGES, REQUIRED
 from dialogue.records import SCHEMA
-from tasks._data_docs import SECTIONS_TEMPLATE, page
 
 if TYPE_CHECKING:
     import pandas as pd
 
-DIALOGUE_COLUMNS = (
-    "dialogue_id",
-    "num_turns",
-    "opening",
-    "last_role",
-    "alternates",
-    "in_order",
-    "num_splits",
-    "num_splits_of_words",
-)
-"""`opening`: the roles up to the first user turn; the last two: in how many splits it stands."""
+Action = Literal["stop", "warn"]
+
+MEANINGS: dict[RuleName, str] = {
+    "num_dialogues": "{} dialogues",
+    "num_test_dialogues": "{} dialogues in the test split",
+    "rejected_share": "{} of the rows set aside as faulty",
+    "duplicate_share": "{} of the rows set aside as exact duplicates",
+    "near_duplicate_share": "{} of the dialogues with a near-duplicate in the domain",
+    "straddling_dialogues": "{} dialogues that nearly repeat one of another split",
+    "leaked_dialogues": "{} dialogues held out in one domain and trained on in another",
+    "language_share": "{} of the sample in the expected language",
+    "abusive_share": "{} of the sample abusive",
+    "personal_share": "{} of the sample with personal data left in it",
+    "label_share": "{} of the labelled dialogues under the commonest label",
+    "length_drift": "lengths drift by {} since the committed version",
+    "vocabulary_drift": "the vocabulary drifts by {} since the committed version",
+    "embedding_drift": "the mean embedding drifts by {} since the committed version",
+}
+"""What each rule asks, with its bound left out."""
 
 _NUM_EXAMPLES = 5
-_DAMAGE = r"[\x00\ufffd\ud800-\udfff]"
+_SEVERITIES = {"stop": "critical", "warn": "warning"}
 
 
 @dataclass(frozen=True, slots=True)
 class Frames:
-    """What is checked: a row per turn, a row per dialogue, and one row for the domain.
+    """What is checked: the records' columns, a row of numbers per dialogue, the domain's figures.
 
-    `turns` has the columns of `dialogue.records.SCHEMA`, `dialogues` those named above, `domain`
-    at least num_dialogues, num_test_dialogues, rejected_share and duplicate_share.
+    `columns` are names; `dialogues` has `dialogue_id` and what `dialogue.facts.facts_of` tells;
+    `figures` a value for each rule that applies.
     """
 
-    turns: pd.DataFrame
+    columns: list[str]
     dialogues: pd.DataFrame
-    domain: pd.DataFrame
+    figures: Mapping[RuleName, float]
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
-    """An expectation that was not met."""
+class Check:
+    """An expectation, and whether it was met."""
 
     expectation: str
     description: str
+    rule: RuleName | None
+    """The rule of params.yaml that it stands for, if any."""
+    action: Action
+    is_met: bool
     observed: str
     bound: dict[str, Any]
     examples: list[str]
@@ -59,37 +72,61 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How many expectations there were, and which were not met."""
+    """Every expectation, and Great Expectations' own rendering of each suite, as HTML."""
 
-    num_expectations: int
-    failures: tuple[Failure, ...]
+    checks: tuple[Check, ...]
+    suites: dict[str, str]
+
+    @property
+    def failures(self) -> tuple[Check, ...]:
+        """What stops the chain."""
+        return tuple(each for each in self.checks if not each.is_met and each.action == "stop")
+
+    @property
+    def warnings(self) -> tuple[Check, ...]:
+        """What is not met, and only warns."""
+        return tuple(each for each in self.checks if not each.is_met and each.action == "warn")
 
 
-def check(frames: Frames, settings: Validate, domain: str, docs: Path) -> Outcome:
-    """Check the frames against all suites, and write what came of it as `docs`/index.html.
-
-    The page is Great Expectations' own rendering in a page of ours, as theirs loads its styles
-    from the network.
-    """
+def check(frames: Frames, settings: Validate, domain: str) -> Outcome:
+    """Check the frames against all suites."""
     # Read when the library is imported, which takes more than a second and so happens here.
     os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
+    import pandas as pd  # noqa: PLC0415
+
     context = _context()
+    # As objects: numbers of numpy's own types are more than Data Docs can render.
+    figures = pd.DataFrame([dict(frames.figures)], dtype=object)
     suites = {
-        "domain": (frames.domain, _domain_suite(settings)),
-        "dialogues": (frames.dialogues, _dialogue_suite(settings)),
-        "turns": (frames.turns, _turn_suite(settings, domain)),
+        "domain": (figures, _domain_suite(frames.figures, settings, domain)),
+        "dialogues": (frames.dialogues, _dialogue_suite(settings, domain)),
+        "columns": (pd.DataFrame(columns=frames.columns), _column_suite()),
     }
     results = {
         name: _run(context, name, frame, expectations)
         for name, (frame, expectations) in suites.items()
     }
-    every = [result for run in results.values() for result in run.results]
-    failures = tuple(_failure(result) for result in every if not result.success)
-    docs.mkdir(parents=True, exist_ok=True)
-    lines = [f"{each.description}: found {each.observed}" for each in failures]
-    content = page(domain, len(every), lines, _rendered(results))
-    (docs / "index.html").write_text(content, encoding="utf-8")
-    return Outcome(len(every), failures)
+    checks = tuple(_checked(result) for run in results.values() for result in run.results)
+    return Outcome(checks, _rendered(results))
+
+
+def worded(rule: RuleName, bound: DataRule) -> str:
+    """A rule as a sentence: "at most 10% of the rows set aside as faulty"."""
+    if bound.max == 0:
+        amount = "none" if rule.endswith("_share") else "no"
+    elif bound.max is not None:
+        amount = f"at most {shown(rule, bound.max)}"
+    else:
+        assert bound.min is not None  # a rule has one of the two
+        amount = f"at least {shown(rule, bound.min)}"
+    return MEANINGS[rule].format(amount)
+
+
+def shown(rule: RuleName, value: float) -> str:
+    """A figure as it is read: shares in per cent, counts whole."""
+    if rule.endswith("_share"):
+        return f"{100 * value:.4g}%"
+    return f"{value:.3g}" if rule.endswith("_drift") else f"{value:,.0f}"
 
 
 def _context() -> Any:
@@ -109,39 +146,46 @@ def _context() -> Any:
     return gx.get_context(mode="ephemeral", project_config=config)
 
 
-def _domain_suite(settings: Validate) -> list[Any]:
+def _domain_suite(figures: Mapping[RuleName, float], settings: Validate, domain: str) -> list[Any]:
+    """The rules of params.yaml that apply: the warning ones with severity `warning`."""
     from great_expectations import expectations as gxe  # noqa: PLC0415
 
-    return [
-        gxe.ExpectColumnMinToBeBetween(
-            column="num_dialogues",
-            min_value=settings.min_dialogues,
-            description=f"at least {settings.min_dialogues} dialogues (validate.min_dialogues)",
-        ),
-        gxe.ExpectColumnMinToBeBetween(
-            column="num_test_dialogues",
-            min_value=settings.min_test_dialogues,
-            description=f"at least {settings.min_test_dialogues} dialogues in the test split "
-            "(validate.min_test_dialogues)",
-        ),
-        gxe.ExpectColumnMaxToBeBetween(
-            column="rejected_share",
-            max_value=settings.max_rejected_share,
-            description=f"at most {100 * settings.max_rejected_share:g}% of the rows set aside as "
-            "faulty (validate.max_rejected_share)",
-        ),
-        gxe.ExpectColumnMaxToBeBetween(
-            column="duplicate_share",
-            max_value=settings.max_duplicate_share,
-            description=f"at most {100 * settings.max_duplicate_share:g}% of the rows set aside as "
-            "duplicates (validate.max_duplicate_share)",
-        ),
-    ]
+    suite: list[Any] = []
+    for name, rule in settings.rules_for(domain).items():
+        if name not in figures:
+            continue
+        common = {
+            "column": name,
+            "description": f"{worded(name, rule)} ({settings.path_of(domain, name)})",
+            "severity": _SEVERITIES[rule.action],
+            "meta": {"rule": name, "action": rule.action},
+        }
+        if rule.min is not None:
+            suite.append(gxe.ExpectColumnMinToBeBetween(min_value=rule.min, **common))
+        else:
+            suite.append(gxe.ExpectColumnMaxToBeBetween(max_value=rule.max, **common))
+    return suite
 
 
-def _dialogue_suite(settings: Validate) -> list[Any]:
+def _dialogue_suite(settings: Validate, domain: str) -> list[Any]:
+    """What holds for every dialogue that is kept."""
     from great_expectations import expectations as gxe  # noqa: PLC0415
 
+    sound = {
+        "opens_with_user": "a dialogue begins with the user, after at most one system turn",
+        "ends_with_assistant": "a dialogue ends with the assistant",
+        "alternates": "user and assistant take turns",
+        "in_order": "turns are numbered from 0 on, in file order",
+        "one_split": "no dialogue is in two splits",
+    }
+    counts = {
+        "unknown_roles": "a turn's role is system, user or assistant",
+        "unknown_splits": "a split is train, validation or test",
+        "foreign_turns": f"all turns are of {domain}",
+        "empty_turns": "no turn is empty",
+        **{f"null_{name}": f"`{name}` is filled in" for name in REQUIRED},
+        **{f"damage_{name}": f"no text is damaged: no {name}" for name in DAMAGES},
+    }
     return [
         gxe.ExpectColumnValuesToBeUnique(
             column="dialogue_id", description="no dialogue stands in the records twice"
@@ -152,76 +196,31 @@ def _dialogue_suite(settings: Validate) -> list[Any]:
             max_value=settings.max_turns,
             description=f"2 to {settings.max_turns} turns in a dialogue (validate.max_turns)",
         ),
-        gxe.ExpectColumnValuesToBeInSet(
-            column="opening",
-            value_set=["user", "system user"],
-            description="a dialogue begins with the user, after at most one system turn",
-        ),
-        gxe.ExpectColumnValuesToBeInSet(
-            column="last_role",
-            value_set=["assistant"],
-            description="a dialogue ends with the assistant",
-        ),
-        gxe.ExpectColumnValuesToBeInSet(
-            column="alternates",
-            value_set=[True],
-            description="user and assistant take turns",
-        ),
-        gxe.ExpectColumnValuesToBeInSet(
-            column="in_order",
-            value_set=[True],
-            description="turns are numbered from 0 on, in file order",
-        ),
         gxe.ExpectColumnValuesToBeBetween(
-            column="num_splits",
-            max_value=1,
-            description="no dialogue is in two splits",
-        ),
-        gxe.ExpectColumnValuesToBeBetween(
-            column="num_splits_of_words",
-            max_value=1,
-            description="no dialogue is in another split in other typography",
-        ),
-    ]
-
-
-def _turn_suite(settings: Validate, domain: str) -> list[Any]:
-    from great_expectations import expectations as gxe  # noqa: PLC0415
-
-    filled = [field.name for field in SCHEMA if not field.nullable]
-    return [
-        gxe.ExpectTableColumnsToMatchOrderedList(
-            column_list=SCHEMA.names, description="the columns are those of dialogue records"
-        ),
-        *(
-            gxe.ExpectColumnValuesToNotBeNull(column=name, description=f"`{name}` is filled in")
-            for name in filled
-        ),
-        gxe.ExpectColumnValuesToBeInSet(
-            column="role",
-            value_set=["system", "user", "assistant"],
-            description="a turn's role is system, user or assistant",
-        ),
-        gxe.ExpectColumnValuesToBeInSet(
-            column="split",
-            value_set=["train", "validation", "test"],
-            description="a split is train, validation or test",
-        ),
-        gxe.ExpectColumnValuesToBeInSet(
-            column="domain", value_set=[domain], description=f"all turns are of {domain}"
-        ),
-        gxe.ExpectColumnValueLengthsToBeBetween(
-            column="text",
+            column="longest_turn",
             min_value=1,
             max_value=settings.max_turn_characters,
             description=f"1 to {settings.max_turn_characters} characters in a turn "
             "(validate.max_turn_characters)",
         ),
-        gxe.ExpectColumnValuesToNotMatchRegex(
-            column="text",
-            regex=_DAMAGE,
-            description="no text is damaged (NUL, U+FFFD, lone surrogates)",
+        *(
+            gxe.ExpectColumnValuesToBeInSet(column=name, value_set=[True], description=words)
+            for name, words in sound.items()
         ),
+        *(
+            gxe.ExpectColumnValuesToBeInSet(column=name, value_set=[0], description=words)
+            for name, words in counts.items()
+        ),
+    ]
+
+
+def _column_suite() -> list[Any]:
+    from great_expectations import expectations as gxe  # noqa: PLC0415
+
+    return [
+        gxe.ExpectTableColumnsToMatchOrderedList(
+            column_list=SCHEMA.names, description="the columns are those of dialogue records"
+        )
     ]
 
 
@@ -237,7 +236,7 @@ def _run(context: Any, name: str, frame: pd.DataFrame, expectations: list[Any]) 
     definition = context.validation_definitions.add(
         gx.ValidationDefinition(name=name, data=batch, suite=suite)
     )
-    by_dialogue = ["dialogue_id"] if "dialogue_id" in frame.columns else None
+    by_dialogue = ["dialogue_id"] if name == "dialogues" else None
     return definition.run(
         batch_parameters={"dataframe": frame},
         result_format={
@@ -248,7 +247,7 @@ def _run(context: Any, name: str, frame: pd.DataFrame, expectations: list[Any]) 
     )
 
 
-def _failure(result: Any) -> Failure:
+def _checked(result: Any) -> Check:
     config, found = result.expectation_config, result.result
     if "observed_value" in found:
         observed = str(found["observed_value"])
@@ -256,11 +255,15 @@ def _failure(result: Any) -> Failure:
         observed = f"{found['unexpected_count']} of {found['element_count']} otherwise"
     else:
         observed = str(result.exception_info)
+    meta = config.meta or {}
     where = found.get("partial_unexpected_index_list") or []
     examples = [row["dialogue_id"] for row in where if isinstance(row, dict)]
-    return Failure(
+    return Check(
         expectation=config.type,
         description=config.description or config.type,
+        rule=meta.get("rule"),
+        action=meta.get("action", "stop"),
+        is_met=bool(result.success),
         observed=observed,
         bound={key: value for key, value in config.kwargs.items() if key != "batch_id"},
         examples=list(dict.fromkeys(examples)),
@@ -279,7 +282,7 @@ def _rendered(results: dict[str, Any]) -> dict[str, str]:
             # Their tables show values as they are, and these come from whoever wrote them.
             result.result = _escaped(result.result)
     with tempfile.TemporaryDirectory() as views:
-        (Path(views) / "sections.j2").write_text(SECTIONS_TEMPLATE, encoding="utf-8")
+        (Path(views) / "sections.j2").write_text(_SECTIONS, encoding="utf-8")
         view = DefaultJinjaPageView(custom_views_directory=views)
         return {
             name: cast(
@@ -288,6 +291,15 @@ def _rendered(results: dict[str, Any]) -> dict[str, str]:
             )
             for name, run in results.items()
         }
+
+
+_SECTIONS = """
+{% for section in sections %}
+  {% set section_loop = loop -%}
+  {% include 'section.j2' %}
+{% endfor %}
+"""
+"""Great Expectations' own sections without the page around them, which loads from the network."""
 
 
 def _escaped(value: Any) -> Any:

@@ -3,32 +3,34 @@
 from __future__ import annotations
 
 import json
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
-import pyarrow.parquet as pq
+import pyarrow as pa
 
-from dialogue.config import Params, Validate
+from dialogue.config import Params
 from dialogue.digests import file_digest
+from dialogue.facts import Array, starts_of
+from dialogue.fingerprints import read_fingerprints, write_fingerprints
 from dialogue.log import Log
+from dialogue.manifest import verify_manifest, write_manifest
 from dialogue.records import (
-    Dialogue,
-    Reject,
-    read_dialogues,
+    SCHEMA,
+    read_batches,
     read_rejects,
-    reject,
-    words_digest,
-    write_dialogues,
+    write_batches,
     write_rejects,
 )
 from tasks import expectations
+from tasks._data_docs import page
+from tasks._evidence import Evidence, gathered
+from tasks._findings import findings
 from tasks._step import run
-
-_DAMAGED = {"\0": "NUL", "\ufffd": "U+FFFD"}
 
 
 def validate(
@@ -37,40 +39,43 @@ def validate(
     *,
     domain: str,
     records: Path,
+    earlier: Path,
     valid: Path,
+    fingerprints: Path,
     docs: Path,
     report: Path,
+    profile: Path,
 ) -> None:
     """Write the dialogues that are fit for training, and the page that shows what was checked.
 
-    Dialogues with a turn too long, too many turns or damaged text are set aside, which counts
-    towards `max_rejected_share`; every other expectation holds for all or fails the domain.
-    Page and report are written in either case, `valid` only where every expectation is met.
+    Dialogues that are too long, damaged, or nearly what is held out are set aside; every other
+    expectation holds for all, or stops the chain, or warns, as its rule says. Page and report are
+    written in either case; `valid`, `fingerprints` and `profile` where nothing stops. Drift is
+    measured against `profile` as git has it committed.
 
     Raises:
-        ValueError: the records are missing or damaged, or an expectation is not met.
+        ValueError: the records or fingerprints are missing or damaged, or a rule stops the chain.
     """
     settings = params.validate_
-    dialogues = list(read_dialogues(records / "dialogues.parquet"))
+    verify_manifest(records)
     counts = _counts(records / "counts.json")
-    faults = {index: _fault(dialogue, settings) for index, dialogue in enumerate(dialogues)}
-    kept = [dialogue for index, dialogue in enumerate(dialogues) if faults[index] is None]
-    set_aside = [fault for fault in faults.values() if fault is not None]
-    figures = _figures(kept, set_aside, counts)
-    turns = _turns_frame(records / "dialogues.parquet", kept)
-    # As objects: numbers of numpy's own types are more than Data Docs can render.
-    whole = pd.DataFrame([figures], dtype=object)
-    frames = expectations.Frames(turns, _dialogues_frame(kept, turns), whole)
-    outcome = expectations.check(frames, settings, domain, docs)
-    _write_report(report, domain, figures, outcome)
-    log.metrics({**figures, "num_failures": len(outcome.failures)})
+    memory = read_fingerprints(earlier)
+    path = records / "dialogues.parquet"
+    evidence = gathered(domain, settings, counts, memory, path, profile)
+    frames = expectations.Frames(SCHEMA.names, _frame(evidence), evidence.figures)
+    outcome = expectations.check(frames, settings, domain)
+    found = findings(evidence, outcome, read_rejects(records / "rejects.parquet"))
+    _write(docs / "index.html", page(found))
+    content = _report(evidence, outcome)
+    _write(report, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+    log.metrics({name: value for name, value in content.items() if isinstance(value, int | float)})
     log.artifact(docs)
     if outcome.failures:
         raise ValueError(_complaint(domain, outcome, docs, report))
-    write_dialogues(valid / "dialogues.parquet", kept)
-    write_rejects(
-        valid / "rejects.parquet", [*read_rejects(records / "rejects.parquet"), *set_aside]
-    )
+    _write_valid(valid, records, evidence)
+    write_fingerprints(fingerprints, evidence.own.take(evidence.is_kept), earlier=earlier)
+    if evidence.profile is not None:
+        _write(profile, evidence.profile.model_dump_json(indent=1) + "\n")
     path = valid / "dialogues.parquet"
     log.dataset(domain, file_digest(path), path, "validate")
 
@@ -86,99 +91,66 @@ def _counts(path: Path) -> dict[str, int]:
     return counts
 
 
-def _fault(dialogue: Dialogue, settings: Validate) -> Reject | None:
-    """Why this one dialogue is set aside, if it is."""
-    texts = [turn.text or "" for turn in dialogue.turns]
-    longest = max(map(len, texts))
-    damage = {name for text in texts for sign, name in _DAMAGED.items() if sign in text}
-    reasons = []
-    if longest > settings.max_turn_characters:
-        reasons.append(
-            f"turn too long: {longest} characters, at most {settings.max_turn_characters}"
-        )
-    if len(texts) > settings.max_turns:
-        reasons.append(f"too many turns: {len(texts)}, at most {settings.max_turns}")
-    if not all(turn.text and turn.role for turn in dialogue.turns):
-        reasons.append("empty turn: no text or no role")
-    if damage:
-        reasons.append(f"damaged text: holds {', '.join(sorted(damage))}")
-    return reject(dialogue.origin, "; ".join(reasons), texts[0]) if reasons else None
+def _frame(evidence: Evidence) -> pd.DataFrame:
+    """A row of numbers for each dialogue that is kept, and its id."""
+    kept = evidence.is_kept
+    ids = evidence.own.facts.column("dialogue_id").filter(pa.array(kept))
+    facts = {name: values[kept] for name, values in evidence.survey.facts.items()}
+    return pd.DataFrame({"dialogue_id": ids.to_pandas(), **facts})
 
 
-def _figures(
-    kept: Sequence[Dialogue], set_aside: Sequence[Reject], counts: dict[str, int]
-) -> dict[str, float]:
-    """The domain in numbers.
+def _write_valid(valid: Path, records: Path, evidence: Evidence) -> None:
+    """The dialogues that are kept, and everything that was set aside so far, with a manifest."""
+    valid.mkdir(parents=True, exist_ok=True)
+    (valid / "manifest.json").unlink(missing_ok=True)
+    kept = _kept(records / "dialogues.parquet", evidence.is_kept)
+    write_batches(valid / "dialogues.parquet", kept)
+    rejects = chain(read_rejects(records / "rejects.parquet"), evidence.set_aside.values())
+    write_rejects(valid / "rejects.parquet", rejects)
+    write_manifest(valid)
 
-    Shares are of the rows that were meant to be dialogues. What is set aside here comes from a
-    sample where ingest had a limit, so its share is taken of the sample.
-    """
-    in_scope = max(1, counts["num_read"] - counts["num_out_of_scope"])
-    num_here = max(1, len(kept) + len(set_aside))
+
+def _kept(path: Path, is_kept: Array) -> Iterator[pa.Table]:
+    """The records again, table by table, without the dialogues that are set aside."""
+    num_seen = 0
+    for table in read_batches(path):
+        starts = starts_of(table.column("dialogue_id").combine_chunks())
+        kept = is_kept[num_seen : num_seen + len(starts)]
+        num_seen += len(starts)
+        yield table if kept.all() else table.filter(pa.array(_spread(kept, starts, table.num_rows)))
+
+
+def _spread(values: Array, starts: Array, num_rows: int) -> Array:
+    """A dialogue's value for each of its rows."""
+    lengths = np.diff(np.append(starts, num_rows))
+    return np.repeat(values, lengths)
+
+
+def _report(evidence: Evidence, outcome: expectations.Outcome) -> dict[str, Any]:
+    """The outcome as JSON: figures, what is not met, and what could not be asked."""
     return {
-        "num_dialogues": len(kept),
-        "num_test_dialogues": sum(dialogue.split == "test" for dialogue in kept),
-        "num_turns": sum(len(dialogue.turns) for dialogue in kept),
-        "num_set_aside": len(set_aside),
-        "rejected_share": counts["num_faults"] / in_scope + len(set_aside) / num_here,
-        "duplicate_share": counts["num_duplicates"] / in_scope,
-    }
-
-
-def _turns_frame(path: Path, kept: Iterable[Dialogue]) -> pd.DataFrame:
-    """The records as they stand in the file, less the dialogues set aside."""
-    frame: pd.DataFrame = pq.read_table(path).to_pandas()
-    ids = {dialogue.id for dialogue in kept}
-    return frame[frame["dialogue_id"].isin(ids)].reset_index(drop=True)
-
-
-def _dialogues_frame(kept: Sequence[Dialogue], turns: pd.DataFrame) -> pd.DataFrame:
-    """A row per dialogue with what the dialogue suite asks for."""
-    in_order = turns["turn"] == turns.groupby("dialogue_id").cumcount()
-    ordered = in_order.groupby(turns["dialogue_id"]).all().to_dict()
-    num_splits = turns.groupby("dialogue_id")["split"].nunique().to_dict()
-    words = [words_digest(dialogue.turns) for dialogue in kept]
-    splits_of_words: dict[str, set[str]] = defaultdict(set)
-    for dialogue, digest in zip(kept, words, strict=True):
-        splits_of_words[digest].add(dialogue.split)
-    rows = [
-        {
-            "dialogue_id": dialogue.id,
-            "num_turns": len(dialogue.turns),
-            **_roles(dialogue),
-            "in_order": ordered[dialogue.id],
-            "num_splits": num_splits[dialogue.id],
-            "num_splits_of_words": len(splits_of_words[digest]),
-        }
-        for dialogue, digest in zip(kept, words, strict=True)
-    ]
-    return pd.DataFrame(rows, columns=list(expectations.DIALOGUE_COLUMNS))
-
-
-def _roles(dialogue: Dialogue) -> dict[str, Any]:
-    """How the dialogue begins, goes on and ends."""
-    roles = [turn.role for turn in dialogue.turns]
-    start = 1 if roles[0] == "system" else 0
-    expected = ["assistant" if index % 2 else "user" for index in range(len(roles) - start)]
-    return {
-        "opening": " ".join(roles[: start + 1]),
-        "last_role": roles[-1],
-        "alternates": roles[start:] == expected,
-    }
-
-
-def _write_report(
-    path: Path, domain: str, figures: dict[str, float], outcome: expectations.Outcome
-) -> None:
-    content = {
-        "domain": domain,
-        **figures,
-        "num_expectations": outcome.num_expectations,
+        "domain": evidence.domain,
+        **{name: _number(value) for name, value in evidence.figures.items()},
+        "num_turns": int(evidence.survey.facts["num_turns"][evidence.is_kept].sum()),
+        "num_set_aside": len(evidence.set_aside),
+        "num_near_pairs": len(evidence.separation.near),
+        "num_leaks": len(evidence.separation.leaks),
+        "num_expectations": len(outcome.checks),
         "num_failures": len(outcome.failures),
-        "failures": [asdict(failure) for failure in outcome.failures],
+        "num_warnings": len(outcome.warnings),
+        "failures": [asdict(check) for check in outcome.failures],
+        "warnings": [asdict(check) for check in outcome.warnings],
+        "not_asked": dict(evidence.inapplicable),
     }
+
+
+def _number(value: float) -> float | int:
+    return int(value) if value.is_integer() else value
+
+
+def _write(path: Path, content: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    path.write_text(content, encoding="utf-8")
 
 
 def _complaint(domain: str, outcome: expectations.Outcome, docs: Path, report: Path) -> str:
