@@ -15,19 +15,26 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 
-from dialogue.privacy import emails, keys, numbers
+from dialogue.privacy.accounts import cards, ibans
+from dialogue.privacy.addresses import ips
+from dialogue.privacy.emails import emails
+from dialogue.privacy.keys import keys
+from dialogue.privacy.names import names
+from dialogue.privacy.phones import phones
+from dialogue.privacy.plain import plain
+from dialogue.privacy.suspicion import suspicious
 
 Spans = Iterator[tuple[int, int]]
 
 # In the order in which they are searched: what an earlier kind took, a later one does not see.
 _DETECTORS: dict[str, Callable[[str], Spans]] = {
-    "key": keys.keys,
-    "email": emails.emails,
-    "iban": numbers.ibans,
-    "card": numbers.cards,
-    "ip": numbers.ips,
-    "phone": numbers.phones,
-    "name": keys.names,
+    "key": keys,
+    "email": emails,
+    "iban": ibans,
+    "card": cards,
+    "ip": ips,
+    "phone": phones,
+    "name": names,
 }
 KINDS: tuple[str, ...] = ("email", "phone", "card", "iban", "ip", "key", "name")
 _PLACEHOLDER = re.compile("|".join(rf"\[{kind.upper()}\]" for kind in KINDS))
@@ -51,17 +58,20 @@ class Scrubber:
         Raises:
             ValueError: a kind is unknown.
         """
-        self._kinds = _checked(kinds)
+        self._kinds = _ordered(kinds)
         self.counts: Counter[str] = Counter()
 
     def scrub(self, text: str) -> str:
         """The text with every finding replaced; everything else stays as it is."""
+        found = _find(text, self._kinds)
+        if not found:
+            return text
         pieces, end = [], 0
-        for finding in find(text, self._kinds):
+        for finding in found:
             self.counts[finding.kind] += 1
             pieces += [text[end : finding.start], f"[{finding.kind.upper()}]"]
             end = finding.end
-        return "".join(pieces) + text[end:] if pieces else text
+        return "".join(pieces) + text[end:]
 
 
 def find(text: str, kinds: Collection[str]) -> list[Finding]:
@@ -70,33 +80,44 @@ def find(text: str, kinds: Collection[str]) -> list[Finding]:
     Raises:
         ValueError: a kind is unknown.
     """
-    wanted = _checked(kinds)
-    found: list[Finding] = []
-    start = 0
-    for placeholder in _PLACEHOLDER.finditer(text):
-        found += _search(text, start, placeholder.start(), wanted)
-        start = placeholder.end()
-    return sorted(found + _search(text, start, len(text), wanted))
+    return _find(text, _ordered(kinds))
 
 
-def _search(text: str, start: int, end: int, kinds: tuple[str, ...]) -> list[Finding]:
-    """Findings in a stretch, and then in what they leave of it, until nothing is left to find."""
-    for kind in kinds:
-        spans = list(_DETECTORS[kind](text[start:end]))
-        if spans:
-            found = [Finding(start + left, start + right, kind) for left, right in spans]
-            for right in (*found, None):
-                stop = end if right is None else right.start
-                found += _search(text, start, stop, kinds)
-                start = end if right is None else right.end
-            return found
-    return []
-
-
-def _checked(kinds: Collection[str]) -> tuple[str, ...]:
+def _ordered(kinds: Collection[str]) -> tuple[str, ...]:
     unknown = sorted(set(kinds) - set(KINDS))
     if unknown:
         raise ValueError(
             f"personal data has no kind {unknown[0]!r}; use some of {', '.join(KINDS)}"
         )
     return tuple(kind for kind in _DETECTORS if kind in kinds)
+
+
+def _find(text: str, kinds: tuple[str, ...]) -> list[Finding]:
+    if not suspicious(text) and "name" not in kinds:
+        return []
+    spelled, positions = plain(text)
+    found: list[Finding] = []
+    start = 0
+    for placeholder in _PLACEHOLDER.finditer(spelled):
+        found += _search(spelled, start, placeholder.start(), kinds)
+        start = placeholder.end()
+    found += _search(spelled, start, len(spelled), kinds)
+    if positions is None:
+        return found
+    return [Finding(positions[f.start], positions[f.end - 1] + 1, f.kind) for f in found]
+
+
+def _search(text: str, start: int, end: int, kinds: tuple[str, ...]) -> list[Finding]:
+    """Findings in a stretch, and then in what they leave of it, until nothing is left to find."""
+    for kind in kinds:
+        spans = list(_DETECTORS[kind](text[start:end]))
+        if not spans:
+            continue
+        found: list[Finding] = []
+        done = start
+        for left, right in spans:
+            found += _search(text, done, start + left, kinds)
+            found.append(Finding(start + left, start + right, kind))
+            done = start + right
+        return found + _search(text, done, end, kinds)
+    return []
