@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
@@ -468,7 +469,8 @@ def load_params(path: Path) -> Params:
     try:
         return Params.model_validate(_tuples(raw))
     except ValidationError as error:
-        raise ValueError("\n".join(_fault(path, fault) for fault in error.errors())) from error
+        lines = (_fault(path, fault, raw) for fault in error.errors())
+        raise ValueError("\n".join(lines)) from error
 
 
 def _tuples(value: Any) -> Any:
@@ -480,9 +482,9 @@ def _tuples(value: Any) -> Any:
     return value
 
 
-def _fault(path: Path, fault: Any) -> str:
+def _fault(path: Path, fault: Any, settings: Any) -> str:
     """One pydantic error as one line: field, what is wrong, the mend."""
-    field = ".".join(str(part) for part in fault["loc"]) or "params"
+    field = ".".join(_parts(fault["loc"], settings)) or "params"
     kind = fault["type"]
     if kind == "extra_forbidden":
         return f"{path}: `{field}` is no setting; remove it or correct its spelling"
@@ -492,3 +494,17 @@ def _fault(path: Path, fault: Any) -> str:
     if kind == "value_error":
         return f"{path}: {field + ': ' if fault['loc'] else ''}{message}"
     return f"{path}: `{field}` is {fault['input']!r}: {message}"
+
+
+def _parts(location: tuple[Any, ...], settings: Any) -> Iterator[str]:
+    """The field's keys as they stand in the file: pydantic adds the `kind` it chose by."""
+    at = settings
+    for index, part in enumerate(location):
+        is_last = index == len(location) - 1
+        if isinstance(at, dict) and part not in at and part == at.get("kind") and not is_last:
+            continue
+        yield str(part)
+        try:
+            at = at[part]
+        except (KeyError, IndexError, TypeError):
+            at = None

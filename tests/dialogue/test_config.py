@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -98,3 +99,18 @@ def test_every_profile_sets_the_same_values_and_the_default_is_params_yaml() -> 
         for key in path.split("."):
             found = found[key]
         assert found == value, path
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "told"),
+    [
+        ("ingest.sources.chitchat.members", None, "`ingest.sources.chitchat.members` is missing"),
+        ("ingest.sources.chitchat.pth", "x", "`ingest.sources.chitchat.pth` is no setting"),
+        ("pretrain.init.member", None, "`pretrain.init.member` is missing"),
+    ],
+)
+def test_a_field_is_named_as_it_stands_in_the_file(
+    tmp_path: Path, field: str, value: Any, told: str
+) -> None:
+    with pytest.raises(ValueError, match=re.escape(told)):
+        load_params(changed(tmp_path, field, value))
