@@ -15,6 +15,7 @@ from perennial.profile import profile_command
 from perennial.promote import promote_command, rollback_command
 from perennial.run import run_command
 from perennial.serve import serve_command
+from perennial.show import show_command
 from perennial.status import status_command
 from perennial.trace import trace_command
 
@@ -29,6 +30,7 @@ _COMMANDS = (
     ("promote", promote_command, "perennial promote 3 --override --reason 'the pilot liked it'"),
     ("rollback", rollback_command, "perennial rollback --reason 'it answers too curtly'"),
     ("trace", trace_command, "perennial trace 3"),
+    ("show", show_command, "perennial show support --split test"),
     ("doctor", doctor_command, "perennial doctor"),
     ("profile", profile_command, "perennial profile tiny"),
 )

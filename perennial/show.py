@@ -1,0 +1,283 @@
+"""`perennial show`: dialogues as the model learns them, and the rows that were set aside."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from perennial.project import enter_project
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.text import Text
+
+    from dialogue.encoding import Encoded, Encoder
+    from dialogue.records import Dialogue
+    from dialogue.shards import Shard
+
+_SPLITS = ("train", "validation", "test")
+_LEARNED, _READ, _CUT = "bold green", "", "strike dim"
+_SIGNS = {_LEARNED: ("⟦", "⟧"), _READ: ("", ""), _CUT: ("⟪", "⟫")}
+# A source may hold any character: none may move the cursor or colour the terminal.
+_CONTROLS = {code: "�" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
+
+
+def show_command(
+    domain: Annotated[str, typer.Argument(help="a domain of the curriculum")],
+    which: Annotated[
+        str | None,
+        typer.Argument(metavar="[NUMBER|ID]", help="a dialogue's place, or how its id begins"),
+    ] = None,
+    split: Annotated[
+        str | None, typer.Option(help="train, validation or test; by default train, an id in any")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, help="how many to show")] = 3,
+    rejects: Annotated[
+        bool, typer.Option("--rejects", help="the rows that were set aside instead, and why")
+    ] = False,
+) -> None:
+    """Print dialogues of a domain as tokens: those learned, those only read, those cut off.
+
+    On a terminal learned tokens are green and cut ones struck out; elsewhere they stand in ⟦ ⟧
+    and ⟪ ⟫.
+    """
+    from perennial.terminal import open_console
+
+    project, params = enter_project()
+    if domain not in params.curriculum:
+        raise ValueError(f"{domain}: no such domain; there are {', '.join(params.curriculum)}")
+    if split is not None and split not in _SPLITS:
+        raise ValueError(f"--split {split}: no such split; there are {', '.join(_SPLITS)}")
+    files = _Files.of(project, domain)
+    console = open_console()
+    if rejects:
+        if which is not None or split is not None:
+            raise ValueError("--rejects: rows that were set aside have neither id nor split")
+        _print_rejects(console, files, limit)
+    else:
+        _print_dialogues(console, files, which, split, limit)
+
+
+@dataclass(frozen=True)
+class _Files:
+    """Where the stages leave what is shown, as dvc.yaml says it."""
+
+    domain: str
+    records: Path
+    valid: Path
+    encoded: Path
+    tokenizer: Path
+
+    @classmethod
+    def of(cls, project: Path, domain: str) -> _Files:
+        import yaml
+
+        stages = yaml.safe_load((project / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+        return cls(
+            domain,
+            records=project / _output(stages, "ingest", domain, domain),
+            valid=project / _output(stages, "validate", domain, domain, "valid"),
+            encoded=project / _output(stages, "encode", domain, domain),
+            tokenizer=project / _output(stages, "pretrain", domain, "tokenizer"),
+        )
+
+
+def _output(
+    stages: dict[str, Any], stage: str, domain: str, name: str, folder: str | None = None
+) -> str:
+    """The output of a stage that ends in `name`, in `folder` where there are several."""
+    outs = stages[stage].get("do", stages[stage])["outs"]
+    for out in (each.replace("${key}", domain) for each in outs if isinstance(each, str)):
+        path = Path(out)
+        if path.name == name and folder in (None, path.parent.name):
+            return str(out)
+    raise ValueError(f"dvc.yaml: the stage `{stage}` must write an output called `{name}`")
+
+
+def _print_rejects(console: Console, files: _Files, limit: int) -> None:
+    from collections import Counter
+
+    from rich.text import Text
+
+    from dialogue.records import read_rejects
+
+    # Validation keeps what ingestion set aside, and adds to it; it may not have passed yet.
+    folder = next((f for f in (files.valid, files.records) if (f / "rejects.parquet").exists()), "")
+    if not folder:
+        raise ValueError(
+            f"{files.domain}: nothing was read yet; run `dvc repro ingest@{files.domain}`"
+        )
+    kinds: Counter[str] = Counter()
+    for row in read_rejects(Path(folder) / "rejects.parquet"):
+        kinds[row.kind] += 1
+        if kinds.total() <= limit:
+            head = Text.assemble(
+                (_clean(row.origin), "bold"), f"  {row.kind}: {_clean(row.reason)}"
+            )
+            console.print(head, soft_wrap=True)
+            console.print(Text(_clean(row.excerpt).replace("\n", "⏎"), "dim"), soft_wrap=True)
+    listed = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
+    console.print(f"{kinds.total()} rows were set aside" + f": {listed}" * bool(listed))
+    _print_rest(console, kinds.total(), limit)
+
+
+def _print_dialogues(
+    console: Console, files: _Files, which: str | None, split: str | None, limit: int
+) -> None:
+    from dialogue.encoding import Encoder
+    from dialogue.model import load_tokenizer
+    from dialogue.shards import open_shard
+
+    if not files.encoded.is_dir():
+        raise ValueError(
+            f"{files.domain}: nothing is encoded yet; run `dvc repro encode@{files.domain}`, "
+            "or `perennial run` for everything"
+        )
+    is_id = which is not None and not _is_place(which)
+    names = (split,) if split else _SPLITS if is_id else _SPLITS[:1]
+    shards = {name: open_shard(files.encoded / name) for name in names}
+    found = [(name, index) for name in names for index in _chosen(shards[name], which)]
+    if not found:
+        raise ValueError(_not_found(files.domain, shards, which))
+    tokenizer = load_tokenizer(files.tokenizer)
+    encoder = Encoder(tokenizer)
+    shown = found[:limit]
+    records = _records(files, {shards[name].ids[index] for name, index in shown})
+
+    def decode(ids: Sequence[int]) -> str:
+        text = tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)
+        return str(text)
+
+    for name, index in shown:
+        sequence, identity = shards[name][index], shards[name].ids[index]
+        _print_head(console, f"{identity} · {name} {index}", sequence, records.get(identity))
+        console.print(
+            _body(console, encoder, decode, sequence, records.get(identity)), soft_wrap=True
+        )
+    _print_rest(console, len(found), limit)
+
+
+def _is_place(which: str) -> bool:
+    """Whether a number is meant: ids are longer than any place."""
+    return which.isdecimal() and len(which) < 10
+
+
+def _chosen(shard: Shard, which: str | None) -> Sequence[int]:
+    if which is None:
+        return range(len(shard))
+    if _is_place(which):
+        return [int(which)] if int(which) < len(shard) else []
+    return [index for index, name in enumerate(shard.ids) if name.startswith(which)]
+
+
+def _not_found(domain: str, shards: dict[str, Shard], which: str | None) -> str:
+    sizes = " and ".join(f"{len(shard)} in {name}" for name, shard in shards.items())
+    if which is None:
+        return f"{domain}: no dialogue is there: {sizes}"
+    if _is_place(which):
+        return f"{domain} {which}: no such dialogue; there are {sizes}, counted from 0"
+    return f"{domain} {which}: no dialogue's id begins so; `perennial show {domain}` shows some"
+
+
+def _records(files: _Files, wanted: set[str]) -> dict[str, Dialogue]:
+    """The records of the dialogues, by id; those that are there."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    from dialogue.records import dialogues_of, read_batches
+
+    path = files.valid / "dialogues.parquet"
+    found: dict[str, Dialogue] = {}
+    if path.is_file():
+        for table in read_batches(path):
+            mine = table.filter(pc.is_in(table.column("dialogue_id"), pa.array(sorted(wanted))))
+            found |= {dialogue.id: dialogue for dialogue in dialogues_of(mine)}
+            if len(found) == len(wanted):
+                break
+    return found
+
+
+def _print_head(console: Console, title: str, sequence: Encoded, record: Dialogue | None) -> None:
+    learned = int(sequence.mask.sum())
+    console.rule(style="dim")
+    console.print(title, style="bold", markup=False, soft_wrap=True)
+    lines = [f"{len(sequence.ids)} tokens, {learned} of them learned"]
+    if record is not None:
+        label = f", labelled {record.label}" if record.label is not None else ""
+        lines.append(f"{record.origin} of {record.source}, licence {record.licence}{label}")
+    for line in lines:
+        console.print(_clean(line), style="dim", markup=False, soft_wrap=True)
+
+
+def _body(
+    console: Console,
+    encoder: Encoder,
+    decode: Callable[[Sequence[int]], str],
+    sequence: Encoded,
+    record: Dialogue | None,
+) -> Text:
+    """The tokens as text, what was cut off before and behind them included."""
+    from rich.text import Text
+
+    marked = console.color_system is None or console.no_color
+    text = Text()
+    note = ""
+    pieces = [(ids, style) for ids, style in _runs(sequence)]
+    if record is None:
+        note = "its record is no longer there; `perennial run` brings both up to date"
+    elif (around := _around(encoder, sequence, record)) is None:
+        note = "its record has changed since; `perennial run` encodes it anew"
+    elif any(map(len, around)):
+        before, behind = around
+        note = f"cut off: {len(before)} tokens before and {len(behind)} behind"
+        pieces = [(before, _CUT), *pieces, (behind, _CUT)]
+    if note:
+        text.append(f"{note}\n", "yellow")
+    for ids, style in pieces:
+        if len(ids):
+            opening, closing = _SIGNS[style] if marked else ("", "")
+            text.append(f"{opening}{_clean(decode(ids))}{closing}", style)
+    text.rstrip()
+    return text
+
+
+def _runs(sequence: Encoded) -> Iterator[tuple[list[int], str]]:
+    """Neighbours that are all learned, or all only read."""
+    import numpy as np
+
+    borders = np.flatnonzero(np.diff(sequence.mask)) + 1
+    for ids, mask in zip(
+        np.split(sequence.ids, borders), np.split(sequence.mask, borders), strict=True
+    ):
+        yield ids.tolist(), _LEARNED if len(mask) and mask[0] else _READ
+
+
+def _around(
+    encoder: Encoder, sequence: Encoded, record: Dialogue
+) -> tuple[list[int], list[int]] | None:
+    """The tokens of the whole dialogue before and behind those encoded; None: it has others."""
+    import sys
+
+    import numpy as np
+
+    whole = encoder.dialogue(record.turns, sys.maxsize).ids
+    width = len(sequence.ids)
+    # The end is nearly always kept, so that the last place is tried first.
+    for start in range(len(whole) - width, -1, -1):
+        if np.array_equal(whole[start : start + width], sequence.ids):
+            return whole[:start].tolist(), whole[start + width :].tolist()
+    return None
+
+
+def _print_rest(console: Console, total: int, limit: int) -> None:
+    if total > limit:
+        line = f"{limit} of {total} shown; `--limit {total}` shows all"
+        console.print(line, style="dim", markup=False)
+
+
+def _clean(text: str) -> str:
+    return text.translate(_CONTROLS)
