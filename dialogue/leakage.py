@@ -88,6 +88,7 @@ def straddling(own: Fingerprints, similarity: float) -> Pairs:
     return Pairs(
         np.concatenate([validation.rows, train.rows]),
         np.concatenate([validation.similarity, train.similarity]),
+        validation.num_templates + train.num_templates,
     )
 
 
@@ -111,7 +112,8 @@ def _nearest(a: Fingerprints, rows_a: Rows, b: Fingerprints, rows_b: Rows, least
     pairs = near_pairs_between(a.signatures, b.signatures, least, rows_a=rows_a, rows_b=rows_b)
     order = np.lexsort((pairs.rows[:, 1], -pairs.similarity, pairs.rows[:, 0]))
     _, first = np.unique(pairs.rows[order, 0], return_index=True)
-    return Pairs(pairs.rows[order[first]], pairs.similarity[order[first]])
+    best = order[first]
+    return Pairs(pairs.rows[best], pairs.similarity[best], pairs.num_templates)
 
 
 def _in_text(own: Fingerprints, shares: NDArray[np.float32], least: float) -> list[Leak]:

@@ -26,6 +26,14 @@ from dialogue.shingles import VERSION, gathered, shingle_hashes
 NUM_VALUES = 128
 SHORT_WORDS = 20
 SHORT_SIMILARITY = 0.85
+BRIEF_WORDS = 12
+"""Between this and `SHORT_WORDS`, two changed words make no other dialogue, but for templates."""
+
+_BRIEF_BANDS = 0.6
+_BRIEF_MOST = 200_000
+_ERROR = 0.05
+_TEMPLATES_SHARE = 0.1
+_TEMPLATES_ROWS = 20
 
 _SEED = 17
 
@@ -64,10 +72,12 @@ class Pairs:
     Attributes:
         rows: int64[M, 2], sorted; within one set the first row is the smaller one.
         similarity: float32[M], estimated Jaccard index, standard error below 0.045.
+        num_templates: how many brief pairs are no near-duplicates because so many are alike.
     """
 
     rows: Rows
     similarity: NDArray[np.float32]
+    num_templates: int = 0
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -118,19 +128,27 @@ def jaccard(first: Sequence[str], second: Sequence[str]) -> float:
 def near_pairs(own: Signatures, similarity: float) -> Pairs:
     """Pairs within one set whose estimated similarity is at least `similarity`.
 
-    A pair with a dialogue of fewer than `SHORT_WORDS` words needs `SHORT_SIMILARITY`: two of five
-    words of a command are its meaning. Every row that has a near-duplicate is in some pair with
-    one, but not every pair is named: of equal rows each is paired with the first only, and where
-    many rows fall into one bucket each meets its neighbours there. `clusters` joins the pairs.
+    Of dialogues with fewer than `SHORT_WORDS` words, fewer or more words change the index much:
+    - down to `BRIEF_WORDS` a pair counts that differs in two words, index (2n - 7) / (2n + 5),
+      unless more than a tenth of such dialogues have such a double: then templates made them;
+    - below, and of templates, `SHORT_SIMILARITY` is asked for: two of five words of a command are
+      its meaning.
+
+    Every row that has a near-duplicate is in some pair with one, but not every pair is named: of
+    equal rows each is paired with the first only, and where many rows fall into one bucket each
+    meets its neighbours there. `clusters` joins the pairs.
 
     Args:
         own: the dialogues.
         similarity: least Jaccard index, in (0, 1].
     """
     distinct = _distinct(own, np.arange(len(own)))
-    pairs = distinct.first[banding.alike(_table(own, distinct, similarity), None, similarity)]
+    pairs = banding.alike(_table(own, distinct, similarity), None, similarity)
+    brief, num_templates = _brief_pairs(own, distinct, None, None, similarity)
+    pairs = distinct.first[np.unique(np.concatenate([pairs, brief]), axis=0)]
     rows = np.concatenate([pairs, distinct.repeats()])
-    return _weighed(own, own, rows[np.lexsort((rows[:, 1], rows[:, 0]))])
+    rows = rows[np.lexsort((rows[:, 1], rows[:, 0]))]
+    return Pairs(rows, banding.shares(own.values, own.values, rows), num_templates)
 
 
 def near_pairs_between(
@@ -156,8 +174,10 @@ def near_pairs_between(
     of_b = _distinct(b, np.arange(len(b)) if rows_b is None else rows_b)
     tables = _table(a, of_a, similarity), _table(b, of_b, similarity)
     equal = np.stack(np.intersect1d(of_a.hashes, of_b.hashes, return_indices=True)[1:], axis=1)
-    pairs = np.concatenate([banding.alike(*tables, similarity), equal])
-    return _weighed(a, b, _spread(pairs, of_a, of_b))
+    brief, num_templates = _brief_pairs(a, of_a, b, of_b, similarity)
+    pairs = np.concatenate([banding.alike(*tables, similarity), brief, equal])
+    rows = _spread(pairs, of_a, of_b)
+    return Pairs(rows, banding.shares(a.values, b.values, rows), num_templates)
 
 
 def clusters(pairs: Pairs, num_rows: int) -> Rows:
@@ -182,10 +202,6 @@ def _minhash(hashes: NDArray[np.uint64], offsets: NDArray[np.int64]) -> NDArray[
     digests = np.array(matrix.to_rows(), np.uint32).reshape(-1, NUM_VALUES)
     # Every bit of a digest decides: its low half alone need not be evenly spread.
     return ((digests * np.uint32(0x9E3779B1)) >> np.uint32(16)).astype(np.uint16)
-
-
-def _weighed(a: Signatures, b: Signatures, rows: Rows) -> Pairs:
-    return Pairs(rows, banding.shares(a.values, b.values, rows))
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,6 +243,38 @@ def _table(own: Signatures, distinct: _Distinct, similarity: float) -> banding.T
     short = own.num_words[distinct.first] < SHORT_WORDS
     least = np.where(short, max(similarity, SHORT_SIMILARITY), similarity)
     return banding.Table(own.values, distinct.first, least.astype(np.float32))
+
+
+def _brief_pairs(
+    a: Signatures,
+    of_a: _Distinct,
+    b: Signatures | None,
+    of_b: _Distinct | None,
+    similarity: float,
+) -> tuple[Rows, int]:
+    """int64[M, 2]: pairs of groups of brief dialogues that differ in two words; or how many do."""
+    own, table_a = _brief(a, of_a, similarity)
+    other, table_b = (own, None) if b is None or of_b is None else _brief(b, of_b, similarity)
+    if max(len(own), len(other)) > _BRIEF_MOST:
+        return np.zeros((0, 2), np.int64), 0
+    pairs = banding.alike(table_a, table_b, min(similarity, _BRIEF_BANDS))
+    # Within one set, the first of two alike ones is the original.
+    originals = () if table_b is None else ((pairs[:, 0], own),)
+    for matched, rows in (*originals, (pairs[:, 1], other)):
+        num_matched = len(np.unique(matched))
+        if num_matched > max(_TEMPLATES_ROWS, _TEMPLATES_SHARE * len(rows)):
+            return np.zeros((0, 2), np.int64), len(pairs)
+    return np.stack([own[pairs[:, 0]], other[pairs[:, 1]]], axis=1), 0
+
+
+def _brief(own: Signatures, distinct: _Distinct, similarity: float) -> tuple[Rows, banding.Table]:
+    """The groups of brief dialogues, and what they ask of a partner."""
+    num_words = own.num_words[distinct.first].astype(np.int64)
+    groups = np.flatnonzero((num_words >= BRIEF_WORDS) & (num_words < SHORT_WORDS))
+    # n words are 2n - 1 shingles; two changed words take up to 6 of them and bring as many.
+    doubled = 2 * num_words[groups]
+    least = np.minimum((doubled - 7) / (doubled + 5) - _ERROR, similarity)
+    return groups, banding.Table(own.values, distinct.first[groups], least.astype(np.float32))
 
 
 def _spread(pairs: Rows, a: _Distinct, b: _Distinct) -> Rows:

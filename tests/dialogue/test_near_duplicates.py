@@ -76,13 +76,32 @@ def test_commands_that_differ_in_a_word_are_no_near_duplicates() -> None:
     assert pairs_of([*commands, commands[3]]) == {(3, 8)}
 
 
-def test_a_short_pair_counts_from_the_higher_similarity_on() -> None:
-    words = WORDS[:17]
-    short = [[" ".join(words)], [" ".join([*words, "once"])], [" ".join([*words, "two", "more"])]]
-    assert jaccard(short[0], short[1]) > SHORT_SIMILARITY + 0.05
-    assert SIMILARITY < jaccard(short[0], short[2]) < SHORT_SIMILARITY + 0.05
-    assert (0, 1) in pairs_of(short)
-    assert pairs_of([short[0], ["completely other words"], [" ".join([*words[3:], "a"])]]) == set()
+def test_two_words_changed_in_a_brief_dialogue_are_found() -> None:
+    originals = [dialogue(seed, num_turns=2, num_words=7) for seed in range(200)]
+    changed = [reworded(turns, 2, seed) for seed, turns in enumerate(originals[:20])]
+    result = near_pairs(signatures([*originals, *changed]), SIMILARITY)
+    found = {(int(i), int(j)) for i, j in result.rows}
+    assert found <= {(row, row + 200) for row in range(20)}
+    assert len(found) >= 18
+    assert result.num_templates == 0
+    between = near_pairs_between(signatures(originals), signatures(changed), SIMILARITY)
+    assert {(int(i), int(j) + 200) for i, j in between.rows} == found
+
+
+def test_brief_dialogues_made_from_templates_are_no_near_duplicates() -> None:
+    templates = [dialogue(seed, num_turns=2, num_words=7) for seed in range(10)]
+    filled = [reworded(turns, 1 + seed % 2, seed) for seed, turns in enumerate(templates * 12)]
+    result = near_pairs(signatures(filled), 0.8)
+    assert result.num_templates > 0
+    assert (result.similarity >= SHORT_SIMILARITY).all()
+
+
+def test_the_briefest_count_from_the_higher_similarity_on() -> None:
+    words = WORDS[:11]
+    original, other = [" ".join(words)], [" ".join([*words[:4], "x", *words[5:]])]
+    assert 0.6 < jaccard(original, other) < SHORT_SIMILARITY
+    assert pairs_of([original, other]) == set()
+    assert pairs_of([original, other, list(original)]) == {(0, 2)}
 
 
 def test_a_question_that_all_have_makes_no_two_the_same() -> None:
