@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerFast
 
 from dialogue.model import END_OF_TURN
-from dialogue.records import Dialogue, Turn
+from dialogue.records import Dialogue, Role, Turn
+
+ROLES: tuple[Role, ...] = ("system", "user", "assistant")
 
 _CHUNK = 1_000
 
@@ -46,16 +48,17 @@ class Encoder:
     """Encodes dialogues with one tokenizer; texts of a batch are tokenized together."""
 
     def __init__(self, tokenizer: PreTrainedTokenizerFast) -> None:
-        self._plain = tokenizer.backend_tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
-        self._plain.encode_special_tokens = True
-        self._plain.no_padding()
-        self._plain.no_truncation()
-        self._openings: dict[str, list[int]] = {
+        self.backend = tokenizer.backend_tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
+        """What texts are tokenized with: special tokens that stand in them are spelled out."""
+        self.backend.encode_special_tokens = True
+        self.backend.no_padding()
+        self.backend.no_truncation()
+        self.openings: dict[str, list[int]] = {
             role: tokenizer.encode(f"<|im_start|>{role}\n", add_special_tokens=False)
-            for role in ("system", "user", "assistant")
+            for role in ROLES
         }
-        self._end: list[int] = tokenizer.encode(END_OF_TURN, add_special_tokens=False)
-        self._newline = tokenizer.encode("\n", add_special_tokens=False)
+        self.end: list[int] = tokenizer.encode(END_OF_TURN, add_special_tokens=False)
+        self.newline: list[int] = tokenizer.encode("\n", add_special_tokens=False)
 
     def dialogue(self, turns: Sequence[Turn], max_tokens: int) -> Encoded:
         """One dialogue; see `dialogues`."""
@@ -77,14 +80,14 @@ class Encoder:
         Histories longer than `max_tokens` lose their oldest turns, then the beginning of the
         one that is left.
         """
-        opening = self._openings["assistant"]
+        opening = self.openings["assistant"]
         pieces = _fit(self._pieces([turns])[0], max_tokens - len(opening))
         ids = [token for piece in pieces for token in (*piece.opening, *piece.text, *piece.closing)]
         return [*ids[-(max_tokens - len(opening)) :], *opening]
 
     def text(self, text: str) -> list[int]:
         """Token ids of plain text, special tokens spelled out."""
-        ids: list[int] = self._plain.encode(text, add_special_tokens=False).ids
+        ids: list[int] = self.backend.encode(text, add_special_tokens=False).ids
         return ids
 
     def plain(self, text: str, max_tokens: int) -> Encoded:
@@ -94,36 +97,68 @@ class Encoder:
 
     def response(self, text: str) -> list[int]:
         """Token ids of a reply with its end of turn."""
-        return [*self.text(text), *self._end]
+        return [*self.text(text), *self.end]
 
     def _encode(self, batch: list[Sequence[Turn]], max_tokens: int) -> Iterator[Encoded]:
         for pieces in self._pieces(batch):
-            yield _assemble(_fit(pieces, max_tokens), len(self._end), max_tokens)
+            yield _assemble(_fit(pieces, max_tokens), len(self.end), max_tokens)
 
     def _pieces(self, batch: list[Sequence[Turn]]) -> list[list[_Piece]]:
         texts = [turn.text for turns in batch for turn in turns]
-        encodings = iter(self._plain.encode_batch_fast(texts, add_special_tokens=False))
-        closing = self._end + self._newline
+        encodings = iter(self.backend.encode_batch_fast(texts, add_special_tokens=False))
+        closing = self.end + self.newline
         return [
             [
-                _Piece(turn.role, self._openings[turn.role], next(encodings).ids, closing)
+                _Piece(turn.role, self.openings[turn.role], next(encodings).ids, closing)
                 for turn in turns
             ]
             for turns in batch
         ]
 
 
-def _fit(pieces: list[_Piece], max_tokens: int) -> list[_Piece]:
-    """Drop the oldest turns until the rest fits; it never starts with a reply to nothing."""
-    total = sum(map(len, pieces))
+def first_kept(lengths: Sequence[int], learned: Sequence[bool], max_tokens: int) -> int:
+    """The turn that a dialogue begins with when its oldest turns go until the rest fits.
+
+    It never starts with a reply to nothing, and the last two turns always stay.
+
+    Args:
+        lengths: tokens of each turn, [K].
+        learned: which turns are the assistant's, [K].
+        max_tokens: how many tokens there may be.
+    """
+    total = sum(lengths)
     start = 0
-    while total > max_tokens and start < len(pieces) - 2:
-        total -= len(pieces[start])
+    while total > max_tokens and start < len(lengths) - 2:
+        total -= lengths[start]
         start += 1
-        if pieces[start].role == "assistant" and start < len(pieces) - 2:
-            total -= len(pieces[start])
+        if learned[start] and start < len(lengths) - 2:
+            total -= lengths[start]
             start += 1
-    return pieces[start:]
+    return start
+
+
+def tokens_cut(
+    lengths: Sequence[int], learned: Sequence[bool], openings: Sequence[int], max_tokens: int
+) -> int:
+    """How many tokens go at the beginning of turns that are still too long.
+
+    The question loses its beginning first, but for what opens the reply; then the reply its end.
+
+    Args:
+        lengths: tokens of each turn, [K].
+        learned: which turns are the assistant's, [K].
+        openings: of `lengths`, the tokens that open the turn, [K].
+        max_tokens: how many tokens there may be.
+    """
+    over = max(sum(lengths) - max_tokens, 0)
+    reply = next((turn for turn, is_reply in enumerate(learned) if is_reply), None)
+    first = 0 if reply is None else sum(lengths[:reply]) + openings[reply]
+    return min(over, max(first - openings[-1], 0))
+
+
+def _fit(pieces: list[_Piece], max_tokens: int) -> list[_Piece]:
+    learned = [piece.role == "assistant" for piece in pieces]
+    return pieces[first_kept([len(piece) for piece in pieces], learned, max_tokens) :]
 
 
 def _assemble(pieces: list[_Piece], end_tokens: int, max_tokens: int) -> Encoded:
@@ -135,9 +170,11 @@ def _assemble(pieces: list[_Piece], end_tokens: int, max_tokens: int) -> Encoded
         mask += [False] * len(piece.opening)
         mask += [learned] * (len(piece.text) + end_tokens)
         mask += [False] * (len(piece.closing) - end_tokens)
-    # Of a last exchange that is still too long the question's beginning goes, then the reply's end.
-    over = max(len(ids) - max_tokens, 0)
-    first = next((index for index, learned in enumerate(mask) if learned), 0)
-    cut = min(over, max(first - len(pieces[-1].opening), 0))
+    cut = tokens_cut(
+        [len(piece) for piece in pieces],
+        [piece.role == "assistant" for piece in pieces],
+        [len(piece.opening) for piece in pieces],
+        max_tokens,
+    )
     ids, mask = ids[cut : cut + max_tokens], mask[cut : cut + max_tokens]
     return Encoded(np.asarray(ids, dtype=np.int64), np.asarray(mask, dtype=np.bool_))

@@ -1,8 +1,8 @@
 """Flat shards of encoded sequences, mapped into memory and read without copying.
 
 A shard is a folder: `tokens.bin` (all sequences one after the other), `mask.bin` (one byte a
-token, 1 where the loss is taken), `offsets.npy` (int64 [N + 1]) and `shard.json` (names, domains,
-token type, digests).
+token, 1 where the loss is taken), `offsets.npy` (int64 [N + 1]), `ids.txt` (one a line) and
+`shard.json` (domains, token type, what it was made from, digests).
 """
 
 from __future__ import annotations
@@ -10,10 +10,13 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,16 +24,31 @@ from numpy.typing import NDArray
 from dialogue.digests import file_digest
 from dialogue.encoding import Encoded
 
-_FILES = ("tokens.bin", "mask.bin", "offsets.npy")
+_STREAMED = ("tokens.bin", "mask.bin", "ids.txt")
+_OFFSETS = "offsets.npy"
+_DESCRIPTION = "shard.json"
+_CHUNK = 4_096
 
 
 @dataclass(frozen=True)
-class Shard:
-    """N sequences: `tokens` [Σ T], `mask` [Σ T], `offsets` [N + 1], `ids` and `domains` [N]."""
+class Flat:
+    """Sequences one after the other: `tokens` and `mask` (uint8), both [Σ T]."""
 
     tokens: NDArray[Any]
     mask: NDArray[np.uint8]
-    offsets: NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Shard:
+    """N sequences, each somewhere in one of `flats`: selecting and joining copy no token.
+
+    `flat` says in which [N], `starts` and `lengths` where [N]; `ids` and `domains` [N].
+    """
+
+    flats: tuple[Flat, ...]
+    flat: NDArray[np.intp]
+    starts: NDArray[np.int64]
+    lengths: NDArray[np.int64]
     ids: tuple[str, ...]
     domains: tuple[str, ...]
 
@@ -39,25 +57,41 @@ class Shard:
 
     def __getitem__(self, index: int) -> Encoded:
         """Sequence `index` as int64 ids and bool mask."""
-        start, end = self.offsets[index], self.offsets[index + 1]
-        return Encoded(
-            np.asarray(self.tokens[start:end], dtype=np.int64),
-            np.asarray(self.mask[start:end], dtype=np.bool_),
-        )
+        tokens, mask = self.stored(index)
+        return Encoded(np.asarray(tokens, dtype=np.int64), np.asarray(mask, dtype=np.bool_))
+
+    def stored(self, index: int) -> tuple[NDArray[Any], NDArray[np.uint8]]:
+        """Tokens and mask of sequence `index` as they lie there, not copied."""
+        flat = self.flats[self.flat[index]]
+        own = slice(self.starts[index], self.starts[index] + self.lengths[index])
+        return flat.tokens[own], flat.mask[own]
 
     @property
-    def lengths(self) -> NDArray[np.int64]:
-        """Tokens of each sequence, [N]."""
-        return np.diff(self.offsets)
+    def dtype(self) -> np.dtype[Any]:
+        """The type that holds every token."""
+        return max((flat.tokens.dtype for flat in self.flats), key=lambda kind: kind.itemsize)
+
+    @property
+    def token_bytes(self) -> int:
+        """Bytes of one token and its mask."""
+        return self.dtype.itemsize + 1
 
     @property
     def num_bytes(self) -> int:
         """Bytes of tokens and mask."""
-        return int(self.tokens.nbytes + self.mask.nbytes)
+        return int(self.lengths.sum()) * self.token_bytes
 
     def select(self, indices: Sequence[int]) -> Shard:
-        """The sequences at `indices`, in that order; the tokens are copied."""
-        return _build([(self.ids[i], self.domains[i], self[i]) for i in indices], self.tokens.dtype)
+        """The sequences at `indices`, in that order."""
+        places = np.asarray(indices, dtype=np.intp)
+        return Shard(
+            flats=self.flats,
+            flat=self.flat[places],
+            starts=self.starts[places],
+            lengths=self.lengths[places],
+            ids=tuple(self.ids[index] for index in indices),
+            domains=tuple(self.domains[index] for index in indices),
+        )
 
 
 def empty_shard(dtype: Any = np.uint16) -> Shard:
@@ -67,11 +101,17 @@ def empty_shard(dtype: Any = np.uint16) -> Shard:
 
 def concatenate(shards: Sequence[Shard]) -> Shard:
     """One shard of all sequences, in order."""
-    rows = [
-        (shard.ids[i], shard.domains[i], shard[i]) for shard in shards for i in range(len(shard))
-    ]
-    dtype = max((shard.tokens.dtype for shard in shards), key=lambda kind: kind.itemsize)
-    return _build(rows, dtype)
+    before = np.cumsum([0, *(len(shard.flats) for shard in shards)])
+    return Shard(
+        flats=tuple(flat for shard in shards for flat in shard.flats),
+        flat=np.concatenate(
+            [shard.flat + first for shard, first in zip(shards, before[:-1], strict=True)]
+        ),
+        starts=np.concatenate([shard.starts for shard in shards]),
+        lengths=np.concatenate([shard.lengths for shard in shards]),
+        ids=tuple(name for shard in shards for name in shard.ids),
+        domains=tuple(name for shard in shards for name in shard.domains),
+    )
 
 
 def pack(rows: Iterable[tuple[str, str, Encoded]], vocabulary_size: int) -> Shard:
@@ -87,23 +127,135 @@ def pack(rows: Iterable[tuple[str, str, Encoded]], vocabulary_size: int) -> Shar
     return _build(listed, np.dtype(np.uint16 if vocabulary_size <= 2**16 else np.uint32))
 
 
+class ShardWriter:
+    """Writes a shard a chunk at a time; it can be opened once the block ends without an error.
+
+    Equal sequences give equal bytes, whatever the chunks they come in.
+
+    Args:
+        folder: the shard's; what was in it goes.
+        dtype: the tokens' type.
+        made_from: digests and settings that the tokens follow from, for tracing.
+    """
+
+    def __init__(
+        self, folder: Path, dtype: np.dtype[Any], made_from: Mapping[str, str | int]
+    ) -> None:
+        self.num_sequences = self.num_tokens = self.num_supervised = 0
+        self.digest = ""
+        """Of the whole shard; known once the block has ended."""
+        self._folder = folder
+        self._dtype = dtype
+        self._made_from = dict(made_from)
+        self._lengths: list[NDArray[np.int64]] = []
+        self._domains: list[tuple[str, int]] = []
+        self._files = ExitStack()
+        self._open: dict[str, IO[bytes]] = {}
+        self._hashes = {name: hashlib.sha256() for name in _STREAMED}
+
+    def __enter__(self) -> ShardWriter:
+        shutil.rmtree(self._folder, ignore_errors=True)
+        self._folder.mkdir(parents=True)
+        for name in _STREAMED:
+            self._open[name] = self._files.enter_context((self._folder / name).open("wb"))
+        return self
+
+    def append(
+        self,
+        ids: Sequence[str],
+        domains: str | Sequence[str],
+        tokens: NDArray[Any],
+        mask: NDArray[np.uint8],
+        lengths: NDArray[np.int64],
+    ) -> None:
+        """Add sequences: tokens and mask one after the other [Σ T], the rest [N].
+
+        `domains` may be the one that all share.
+        """
+        assert not any("\n" in name for name in ids), "an id is one line"
+        self._write("tokens.bin", np.ascontiguousarray(tokens, dtype=self._dtype).data)
+        self._write("mask.bin", np.ascontiguousarray(mask, dtype=np.uint8).data)
+        self._write("ids.txt", "".join(f"{name}\n" for name in ids).encode())
+        runs = (
+            [(domains, len(ids))]
+            if isinstance(domains, str)
+            else [(name, len(list(run))) for name, run in groupby(domains)]
+        )
+        for name, count in runs:
+            if self._domains and self._domains[-1][0] == name:
+                count += self._domains.pop()[1]  # noqa: PLW2901
+            if count:
+                self._domains.append((name, count))
+        self._lengths.append(np.asarray(lengths, dtype=np.int64))
+        self.num_sequences += len(ids)
+        self.num_tokens += len(tokens)
+        self.num_supervised += int(mask.sum(dtype=np.int64))
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._files.close()
+        if error is not None:
+            return
+        path = self._folder / _OFFSETS
+        starts = [np.zeros(1, dtype=np.int64)]
+        np.save(path, np.cumsum(np.concatenate([*starts, *self._lengths])), allow_pickle=False)
+        facts = {
+            "dtype": self._dtype.name,
+            "domains": self._domains,
+            "made_from": self._made_from,
+            "files": {name: each.hexdigest() for name, each in self._hashes.items()}
+            | {_OFFSETS: file_digest(path)},
+        }
+        self.digest = _facts_digest(facts)
+        (self._folder / _DESCRIPTION).write_bytes(_description(facts, self.digest))
+
+    def _write(self, name: str, content: Any) -> None:
+        self._open[name].write(content)
+        self._hashes[name].update(content)
+
+
 def write_shard(folder: Path, shard: Shard) -> str:
     """Write a shard; returns its digest."""
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    (folder / "tokens.bin").write_bytes(np.ascontiguousarray(shard.tokens).tobytes())
-    (folder / "mask.bin").write_bytes(np.ascontiguousarray(shard.mask).tobytes())
-    np.save(folder / "offsets.npy", shard.offsets, allow_pickle=False)
-    files = {name: file_digest(folder / name) for name in _FILES}
-    facts = {
-        "dtype": shard.tokens.dtype.name,
-        "ids": list(shard.ids),
-        "domains": list(shard.domains),
-        "files": files,
-    }
-    facts["digest"] = _facts_digest(facts)
-    (folder / "shard.json").write_text(json.dumps(facts) + "\n")
-    return str(facts["digest"])
+    with ShardWriter(folder, shard.dtype, {}) as writer:
+        for start in range(0, len(shard), _CHUNK):
+            chunk = range(start, min(start + _CHUNK, len(shard)))
+            rows = [shard.stored(index) for index in chunk]
+            writer.append(
+                shard.ids[chunk.start : chunk.stop],
+                shard.domains[chunk.start : chunk.stop],
+                np.concatenate([tokens for tokens, _ in rows]),
+                np.concatenate([mask for _, mask in rows]),
+                shard.lengths[chunk.start : chunk.stop],
+            )
+    return writer.digest
+
+
+def join_shards(folder: Path, parts: Sequence[Path]) -> ShardWriter:
+    """Join shards that were made in parts, as if they had been written in one go.
+
+    Returns:
+        The closed writer, which knows the digest and how much was written.
+
+    Raises:
+        ValueError: a part is missing or damaged, or they were not made from the same.
+    """
+    facts = [_read_facts(part) for part in parts]
+    for part, own in zip(parts, facts, strict=True):
+        if (own["made_from"], own["dtype"]) != (facts[0]["made_from"], facts[0]["dtype"]):
+            raise ValueError(
+                f"{part}: not made from the same records, tokenizer and settings as {parts[0]}; "
+                "encode it again"
+            )
+    with ShardWriter(folder, np.dtype(facts[0]["dtype"]), facts[0]["made_from"]) as writer:
+        for part in parts:
+            shard = open_shard(part)
+            (flat,) = shard.flats
+            writer.append(shard.ids, shard.domains, flat.tokens, flat.mask, shard.lengths)
+    return writer
 
 
 def open_shard(folder: Path) -> Shard:
@@ -112,42 +264,62 @@ def open_shard(folder: Path) -> Shard:
     Raises:
         ValueError: a file is missing or damaged.
     """
-    description = folder / "shard.json"
-    try:
-        facts = json.loads(description.read_text(encoding="utf-8"))
-        digest = facts.pop("digest")
-    except FileNotFoundError as error:
-        raise ValueError(f"{folder}: no shard here; run the stage that writes it") from error
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, AttributeError) as error:
-        raise ValueError(f"{description}: damaged; run its stage again") from error
-    if digest != _facts_digest(facts):
-        raise ValueError(f"{description}: damaged: its digest does not fit; run its stage again")
+    facts = _read_facts(folder)
     for name, expected in facts["files"].items():
         path = folder / name
         if not path.is_file() or file_digest(path) != expected:
             raise ValueError(f"{path}: missing or damaged; run its stage again")
-    dtype = np.dtype(facts["dtype"])
+    offsets = np.load(folder / _OFFSETS, mmap_mode="r", allow_pickle=False)
+    ids = tuple((folder / "ids.txt").read_text(encoding="utf-8").split("\n")[:-1])
     return Shard(
-        tokens=_map(folder / "tokens.bin", dtype),
-        mask=_map(folder / "mask.bin", np.dtype(np.uint8)),
-        offsets=np.load(folder / "offsets.npy", allow_pickle=False),
-        ids=tuple(facts["ids"]),
-        domains=tuple(facts["domains"]),
+        flats=(
+            Flat(
+                _map(folder / "tokens.bin", np.dtype(facts["dtype"])),
+                _map(folder / "mask.bin", np.dtype(np.uint8)),
+            ),
+        ),
+        flat=np.zeros(len(ids), dtype=np.intp),
+        starts=offsets[:-1],
+        lengths=np.diff(offsets),
+        ids=ids,
+        domains=tuple(name for name, count in facts["domains"] for _ in range(count)),
     )
 
 
 def shard_digest(folder: Path) -> str:
     """The digest a shard was written with."""
-    return str(json.loads((folder / "shard.json").read_text(encoding="utf-8"))["digest"])
+    return str(json.loads((folder / _DESCRIPTION).read_text(encoding="utf-8"))["digest"])
+
+
+def _read_facts(folder: Path) -> dict[str, Any]:
+    path = folder / _DESCRIPTION
+    try:
+        raw = path.read_bytes()
+        facts = json.loads(raw)
+        digest = facts.pop("digest")
+    except FileNotFoundError as error:
+        raise ValueError(f"{folder}: no shard here; run the stage that writes it") from error
+    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, AttributeError) as error:
+        raise ValueError(f"{path}: damaged; run its stage again") from error
+    # Byte by byte: JSON has several ways to say the same.
+    if digest != _facts_digest(facts) or raw != _description(facts, digest):
+        raise ValueError(f"{path}: damaged: its digest does not fit; run its stage again")
+    return dict(facts)
 
 
 def _build(rows: list[tuple[str, str, Encoded]], dtype: np.dtype[Any]) -> Shard:
-    lengths = [len(encoded.ids) for _, _, encoded in rows]
+    lengths = np.array([len(encoded.ids) for _, _, encoded in rows], dtype=np.int64)
     none: list[NDArray[Any]] = [np.empty(0, dtype=np.int64)]
     return Shard(
-        tokens=np.concatenate([row[2].ids for row in rows] or none).astype(dtype),
-        mask=np.concatenate([row[2].mask for row in rows] or none).astype(np.uint8),
-        offsets=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
+        flats=(
+            Flat(
+                np.concatenate([row[2].ids for row in rows] or none).astype(dtype),
+                np.concatenate([row[2].mask for row in rows] or none).astype(np.uint8),
+            ),
+        ),
+        flat=np.zeros(len(rows), dtype=np.intp),
+        starts=np.cumsum(lengths) - lengths,
+        lengths=lengths,
         ids=tuple(row[0] for row in rows),
         domains=tuple(row[1] for row in rows),
     )
@@ -159,5 +331,9 @@ def _map(path: Path, dtype: np.dtype[Any]) -> NDArray[Any]:
     return np.memmap(path, dtype=dtype, mode="r")
 
 
-def _facts_digest(facts: dict[str, Any]) -> str:
+def _description(facts: Mapping[str, Any], digest: str) -> bytes:
+    return (json.dumps({**facts, "digest": digest}, sort_keys=True) + "\n").encode()
+
+
+def _facts_digest(facts: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()

@@ -6,11 +6,9 @@ import json
 from pathlib import Path
 
 from dialogue.config import Params
-from dialogue.encoding import Encoder
 from dialogue.log import Log
-from dialogue.model import load_tokenizer
-from dialogue.records import read_dialogues
-from dialogue.shards import Shard, pack, write_shard
+from dialogue.manifest import MANIFEST, verify_manifest
+from tasks._encoding import encode_groups, figures_of
 from tasks._step import run
 
 
@@ -24,32 +22,29 @@ def encode(
     encoded: Path,
     report: Path,
 ) -> None:
-    """Tokenize the dialogues and mark the tokens that the loss is taken on."""
-    settings = params.encode
-    dialogues = list(read_dialogues(valid / "dialogues.parquet"))
-    loaded = load_tokenizer(tokenizer)
-    sequences = Encoder(loaded).dialogues(dialogues, settings.max_tokens)
-    rows = [
-        (dialogue.split, (dialogue.id, domain, sequence))
-        for dialogue, sequence in zip(dialogues, sequences, strict=True)
-    ]
-    figures: dict[str, float] = {}
-    for split in ("train", "validation", "test"):
-        shard = pack((row for owner, row in rows if owner == split), len(loaded))
-        digest = write_shard(encoded / split, shard)
-        log.dataset(f"{domain}/{split}", digest, encoded / split, split)
-        figures |= _figures(split, shard)
+    """Tokenize the dialogues and mark the tokens that the loss is taken on.
+
+    Several machines may share the work: see tasks/encode_range.py.
+
+    Raises:
+        ValueError: the dialogues or the tokenizer are missing or damaged.
+    """
+    for folder in (valid, tokenizer):
+        if (folder / MANIFEST).exists():
+            verify_manifest(folder)
+    writers = encode_groups(
+        valid / "dialogues.parquet",
+        tokenizer,
+        encoded,
+        domain=domain,
+        max_tokens=params.encode.max_tokens,
+    )
+    for split, writer in writers.items():
+        log.dataset(f"{domain}/{split}", writer.digest, encoded / split, split)
+    figures = figures_of(writers)
     log.metrics(figures)
     report.parent.mkdir(parents=True, exist_ok=True)
     report.write_text(json.dumps(figures, indent=2) + "\n")
-
-
-def _figures(split: str, shard: Shard) -> dict[str, float]:
-    return {
-        f"{split}_dialogues": len(shard),
-        f"{split}_tokens": len(shard.tokens),
-        f"{split}_supervised_tokens": int(shard.mask.sum()),
-    }
 
 
 if __name__ == "__main__":

@@ -35,7 +35,7 @@ class Replay:
         both = concatenate([memory, new])
         domains = _by_domain(both)
         budget = settings.replay.max_bytes // len(domains)
-        per_token = both.tokens.dtype.itemsize + both.mask.dtype.itemsize
+        per_token = both.token_bytes
         kept: list[int] = []
         for indices in domains.values():
             used = 0

@@ -1,12 +1,26 @@
 from __future__ import annotations
 
+import itertools
+import random
+import tempfile
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from dialogue.encoding import Encoded
-from dialogue.shards import concatenate, empty_shard, open_shard, pack, write_shard
+from dialogue.shards import (
+    Shard,
+    ShardWriter,
+    concatenate,
+    empty_shard,
+    join_shards,
+    open_shard,
+    pack,
+    write_shard,
+)
 
 
 def encoded(ids: list[int], mask: list[int]) -> Encoded:
@@ -24,8 +38,96 @@ def test_round_trip(tmp_path: Path) -> None:
         assert np.array_equal(shard[index].ids, row.ids)
         assert np.array_equal(shard[index].mask, row.mask)
     assert write_shard(tmp_path / "again", shard) == digest
-    assert isinstance(shard.tokens, np.memmap)
-    assert shard.tokens.dtype == np.uint16
+    assert shard.dtype == np.uint16
+    assert shard.num_bytes == 5 * 3
+
+
+def mapped_file(array: np.ndarray) -> str | None:
+    """The file whose pages the array reads, if it is not a copy of them."""
+    while array is not None:
+        if isinstance(array, np.memmap):
+            return Path(str(array.filename)).name
+        array = array.base  # type: ignore[assignment]
+    return None
+
+
+def test_training_reads_the_files_themselves(tmp_path: Path) -> None:
+    write_shard(tmp_path / "new", pack(ROWS, 300))
+    write_shard(tmp_path / "memory", pack(ROWS, 300))
+    new, memory = open_shard(tmp_path / "new"), open_shard(tmp_path / "memory")
+    for shard in (new, concatenate([new, memory.select([1])])):
+        for index in range(len(shard)):
+            tokens, mask = shard.stored(index)
+            assert (mapped_file(tokens), mapped_file(mask)) == ("tokens.bin", "mask.bin")
+            assert not tokens.flags.writeable
+    assert mapped_file(new.starts) == "offsets.npy"
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from("abc"), st.integers(2, 9)), max_size=12),
+    st.lists(st.integers(1, 5), min_size=1),
+)
+@settings(max_examples=40, deadline=None)
+def test_the_bytes_do_not_depend_on_the_chunks(
+    rows: list[tuple[str, int]], sizes: list[int]
+) -> None:
+    shard = pack(
+        (
+            (f"{i}", domain, encoded([*range(n)], [0] + [1] * (n - 1)))
+            for i, (domain, n) in enumerate(rows)
+        ),
+        300,
+    )
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        write_shard(folder / "whole", shard)
+        with ShardWriter(folder / "chunks", shard.dtype, {}) as writer:
+            start = 0
+            for size in itertools.cycle(sizes):
+                append(writer, shard.select(range(start, min(start + size, len(shard)))))
+                start += size
+                if start >= len(shard):
+                    break
+        assert contents(folder / "whole") == contents(folder / "chunks")
+
+
+def append(writer: ShardWriter, shard: Shard) -> None:
+    none: list[tuple[np.ndarray, np.ndarray]] = [(np.empty(0, np.uint16), np.empty(0, np.uint8))]
+    rows = [shard.stored(index) for index in range(len(shard))] or none
+    tokens, mask = (np.concatenate(list(column)) for column in zip(*rows, strict=True))
+    writer.append(shard.ids, shard.domains, tokens, mask, shard.lengths)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_parts_are_joined_if_they_belong_together(tmp_path: Path) -> None:
+    def write(name: str, shard: Shard, records: str) -> Path:
+        with ShardWriter(tmp_path / name, shard.dtype, {"records": records}) as writer:
+            append(writer, shard)
+        return tmp_path / name
+
+    shard = pack(ROWS, 300)
+    whole = write("whole", shard, "r")
+    parts = [write("0", shard.select([0]), "r"), write("1", shard.select([1]), "r")]
+    writer = join_shards(tmp_path / "joined", parts)
+    assert contents(tmp_path / "joined") == contents(whole)
+    assert (writer.num_sequences, writer.num_tokens, writer.num_supervised) == (2, 5, 3)
+    with pytest.raises(ValueError, match="alien: not made from the same records"):
+        join_shards(tmp_path / "joined", [parts[0], write("alien", shard, "other")])
+
+
+def test_a_writer_that_fails_leaves_nothing_to_open(tmp_path: Path) -> None:
+    def fail() -> None:
+        with ShardWriter(tmp_path / "x", np.dtype(np.uint16), {}) as writer:
+            append(writer, pack(ROWS, 300))
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
+    with pytest.raises(ValueError, match="no shard here"):
+        open_shard(tmp_path / "x")
 
 
 def test_select_and_concatenate() -> None:
@@ -45,15 +147,26 @@ def test_large_vocabularies_get_wide_tokens() -> None:
     assert pack([("a", "chat", encoded([1, 70_000], [0, 1]))], 100_000)[0].ids[1] == 70_000
 
 
-@pytest.mark.parametrize("name", ["tokens.bin", "mask.bin", "offsets.npy", "shard.json"])
-def test_one_flipped_bit_is_noticed(tmp_path: Path, name: str) -> None:
-    write_shard(tmp_path / "shard", pack(ROWS, 300))
+@pytest.mark.parametrize("name", ["tokens.bin", "mask.bin", "offsets.npy", "ids.txt", "shard.json"])
+def test_one_flipped_bit_is_noticed_wherever_it_is(tmp_path: Path, name: str) -> None:
+    rows = [
+        (f"{number:016x}", "größe", encoded([*range(2 + number % 7)], [0] + [1] * (1 + number % 7)))
+        for number in range(50)
+    ]
+    with ShardWriter(tmp_path / "shard", np.dtype(np.uint16), {"records": "é" * 8}) as writer:
+        append(writer, pack(rows, 300))
     path = tmp_path / "shard" / name
-    raw = bytearray(path.read_bytes())
-    raw[len(raw) // 2] ^= 1
-    path.write_bytes(raw)
-    with pytest.raises(ValueError, match="damaged"):
-        open_shard(tmp_path / "shard")
+    whole = path.read_bytes()
+    dice = random.Random(17)
+    for _ in range(100):
+        place = dice.randrange(len(whole))
+        damaged = bytearray(whole)
+        damaged[place] ^= 1 << dice.randrange(8)
+        path.write_bytes(damaged)
+        with pytest.raises(ValueError, match="damaged"):
+            open_shard(tmp_path / "shard")
+    path.write_bytes(whole)
+    assert len(open_shard(tmp_path / "shard")) == 50
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

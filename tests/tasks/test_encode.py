@@ -4,9 +4,12 @@ import json
 from pathlib import Path
 
 import pytest
+from transformers import AutoTokenizer
 
 from dialogue.config import Params
+from dialogue.encoding import Encoder
 from dialogue.log import SilentLog
+from dialogue.manifest import write_manifest
 from dialogue.model import load_tokenizer
 from dialogue.records import Dialogue, Split, Turn, write_dialogues
 from dialogue.shards import open_shard
@@ -41,7 +44,8 @@ def test_splits_become_shards_that_say_what_was_said(
     assert learned == "hi c<|im_end|>"
     figures = json.loads((tmp_path / "report.json").read_text())
     assert figures["train_dialogues"] == 2
-    assert figures["train_supervised_tokens"] == int(train.mask.sum())
+    assert figures["train_supervised_tokens"] == sum(int(train[i].mask.sum()) for i in range(2))
+    assert figures["train_tokens"] == int(train.lengths.sum())
 
 
 def test_equal_dialogues_give_equal_bytes(params: Params, tiny_model: Path, tmp_path: Path) -> None:
@@ -59,6 +63,33 @@ def test_equal_dialogues_give_equal_bytes(params: Params, tiny_model: Path, tmp_
     for path in (tmp_path / "one").rglob("*.*"):
         twin = tmp_path / "two" / path.relative_to(tmp_path / "one")
         assert path.read_bytes() == twin.read_bytes()
+
+
+def test_damaged_dialogues_are_noticed(params: Params, tiny_model: Path, tmp_path: Path) -> None:
+    valid = tmp_path / "valid"
+    write_dialogues(valid / "dialogues.parquet", [dialogue("a", "train")])
+    write_manifest(valid)
+    path = valid / "dialogues.parquet"
+    path.write_bytes(path.read_bytes().replace(b"MIT", b"MIX"))
+    with pytest.raises(ValueError, match=r"dialogues\.parquet: damaged"):
+        encode(
+            params,
+            SilentLog(),
+            domain="chat",
+            valid=valid,
+            tokenizer=tiny_model,
+            encoded=tmp_path / "encoded",
+            report=tmp_path / "report.json",
+        )
+
+
+def test_the_chat_template_lies_with_the_tokenizer(tiny_model: Path) -> None:
+    """Whoever loads the folder gets it, and it renders what was encoded."""
+    tokenizer = AutoTokenizer.from_pretrained(tiny_model)
+    turns = dialogue("a", "train").turns
+    said = [{"role": turn.role, "content": turn.text} for turn in turns]
+    rendered = tokenizer.apply_chat_template(said, tokenize=False)
+    assert rendered == tokenizer.decode(Encoder(tokenizer).dialogue(turns, 1_000).ids)
 
 
 def test_records_that_are_not_there_are_named(
