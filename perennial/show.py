@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,17 +13,12 @@ from perennial.project import enter_project
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.text import Text
 
-    from dialogue.encoding import Encoded, Encoder
+    from dialogue.encoding import Encoded
     from dialogue.records import Dialogue
     from dialogue.shards import Shard
 
 _SPLITS = ("train", "validation", "test")
-_LEARNED, _READ, _CUT = "bold green", "", "strike dim"
-_SIGNS = {_LEARNED: ("⟦", "⟧"), _READ: ("", ""), _CUT: ("⟪", "⟫")}
-# A source may hold any character: none may move the cursor or colour the terminal.
-_CONTROLS = {code: "�" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
 
 
 def show_command(
@@ -104,6 +99,7 @@ def _print_rejects(console: Console, files: _Files, limit: int) -> None:
     from rich.text import Text
 
     from dialogue.records import read_rejects
+    from perennial.token_view import cleaned
 
     # Validation keeps what ingestion set aside, and adds to it; it may not have passed yet.
     folder = next((f for f in (files.valid, files.records) if (f / "rejects.parquet").exists()), "")
@@ -116,10 +112,10 @@ def _print_rejects(console: Console, files: _Files, limit: int) -> None:
         kinds[row.kind] += 1
         if kinds.total() <= limit:
             head = Text.assemble(
-                (_clean(row.origin), "bold"), f"  {row.kind}: {_clean(row.reason)}"
+                (cleaned(row.origin), "bold"), f"  {row.kind}: {cleaned(row.reason)}"
             )
             console.print(head, soft_wrap=True)
-            console.print(Text(_clean(row.excerpt).replace("\n", "⏎"), "dim"), soft_wrap=True)
+            console.print(Text(cleaned(row.excerpt).replace("\n", "⏎"), "dim"), soft_wrap=True)
     listed = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
     console.print(f"{kinds.total()} rows were set aside" + f": {listed}" * bool(listed))
     _print_rest(console, kinds.total(), limit)
@@ -128,9 +124,9 @@ def _print_rejects(console: Console, files: _Files, limit: int) -> None:
 def _print_dialogues(
     console: Console, files: _Files, which: str | None, split: str | None, limit: int
 ) -> None:
-    from dialogue.encoding import Encoder
     from dialogue.model import load_tokenizer
     from dialogue.shards import open_shard
+    from perennial.token_view import TokenView
 
     if not files.encoded.is_dir():
         raise ValueError(
@@ -143,21 +139,14 @@ def _print_dialogues(
     found = [(name, index) for name in names for index in _chosen(shards[name], which)]
     if not found:
         raise ValueError(_not_found(files.domain, shards, which))
-    tokenizer = load_tokenizer(files.tokenizer)
-    encoder = Encoder(tokenizer)
+    view = TokenView(load_tokenizer(files.tokenizer), is_marked=not _is_coloured(console))
     shown = found[:limit]
     records = _records(files, {shards[name].ids[index] for name, index in shown})
-
-    def decode(ids: Sequence[int]) -> str:
-        text = tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)
-        return str(text)
-
     for name, index in shown:
         sequence, identity = shards[name][index], shards[name].ids[index]
-        _print_head(console, f"{identity} · {name} {index}", sequence, records.get(identity))
-        console.print(
-            _body(console, encoder, decode, sequence, records.get(identity)), soft_wrap=True
-        )
+        record = records.get(identity)
+        _print_head(console, f"{identity} · {name} {index}", sequence, record)
+        console.print(view.render(sequence, record), soft_wrap=True)
     _print_rest(console, len(found), limit)
 
 
@@ -202,6 +191,8 @@ def _records(files: _Files, wanted: set[str]) -> dict[str, Dialogue]:
 
 
 def _print_head(console: Console, title: str, sequence: Encoded, record: Dialogue | None) -> None:
+    from perennial.token_view import cleaned
+
     learned = int(sequence.mask.sum())
     console.rule(style="dim")
     console.print(title, style="bold", markup=False, soft_wrap=True)
@@ -210,74 +201,14 @@ def _print_head(console: Console, title: str, sequence: Encoded, record: Dialogu
         label = f", labelled {record.label}" if record.label is not None else ""
         lines.append(f"{record.origin} of {record.source}, licence {record.licence}{label}")
     for line in lines:
-        console.print(_clean(line), style="dim", markup=False, soft_wrap=True)
+        console.print(cleaned(line), style="dim", markup=False, soft_wrap=True)
 
 
-def _body(
-    console: Console,
-    encoder: Encoder,
-    decode: Callable[[Sequence[int]], str],
-    sequence: Encoded,
-    record: Dialogue | None,
-) -> Text:
-    """The tokens as text, what was cut off before and behind them included."""
-    from rich.text import Text
-
-    marked = console.color_system is None or console.no_color
-    text = Text()
-    note = ""
-    pieces = [(ids, style) for ids, style in _runs(sequence)]
-    if record is None:
-        note = "its record is no longer there; `perennial run` brings both up to date"
-    elif (around := _around(encoder, sequence, record)) is None:
-        note = "its record has changed since; `perennial run` encodes it anew"
-    elif any(map(len, around)):
-        before, behind = around
-        note = f"cut off: {len(before)} tokens before and {len(behind)} behind"
-        pieces = [(before, _CUT), *pieces, (behind, _CUT)]
-    if note:
-        text.append(f"{note}\n", "yellow")
-    for ids, style in pieces:
-        if len(ids):
-            opening, closing = _SIGNS[style] if marked else ("", "")
-            text.append(f"{opening}{_clean(decode(ids))}{closing}", style)
-    text.rstrip()
-    return text
-
-
-def _runs(sequence: Encoded) -> Iterator[tuple[list[int], str]]:
-    """Neighbours that are all learned, or all only read."""
-    import numpy as np
-
-    borders = np.flatnonzero(np.diff(sequence.mask)) + 1
-    for ids, mask in zip(
-        np.split(sequence.ids, borders), np.split(sequence.mask, borders), strict=True
-    ):
-        yield ids.tolist(), _LEARNED if len(mask) and mask[0] else _READ
-
-
-def _around(
-    encoder: Encoder, sequence: Encoded, record: Dialogue
-) -> tuple[list[int], list[int]] | None:
-    """The tokens of the whole dialogue before and behind those encoded; None: it has others."""
-    import sys
-
-    import numpy as np
-
-    whole = encoder.dialogue(record.turns, sys.maxsize).ids
-    width = len(sequence.ids)
-    # The end is nearly always kept, so that the last place is tried first.
-    for start in range(len(whole) - width, -1, -1):
-        if np.array_equal(whole[start : start + width], sequence.ids):
-            return whole[:start].tolist(), whole[start + width :].tolist()
-    return None
+def _is_coloured(console: Console) -> bool:
+    return console.color_system is not None and not console.no_color
 
 
 def _print_rest(console: Console, total: int, limit: int) -> None:
     if total > limit:
         line = f"{limit} of {total} shown; `--limit {total}` shows all"
         console.print(line, style="dim", markup=False)
-
-
-def _clean(text: str) -> str:
-    return text.translate(_CONTROLS)

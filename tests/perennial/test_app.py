@@ -22,6 +22,8 @@ COMMANDS = (
     "promote",
     "rollback",
     "trace",
+    "show",
+    "data",
     "doctor",
     "profile",
 )
