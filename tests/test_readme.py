@@ -44,7 +44,8 @@ def test_the_tree_is_real() -> None:
 
 def test_the_commands_are_real() -> None:
     named = set(re.findall(r"^\| `perennial (\w+)` \|", README, re.MULTILINE))
-    known = {command.name for command in application().registered_commands}
+    app = application()
+    known = {command.name for command in (*app.registered_commands, *app.registered_groups)}
     assert named == known
 
 
