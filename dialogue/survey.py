@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from dialogue.facts import SPLITS, Array, facts_of, starts_of
 from dialogue.fingerprints import SCHEMA as IDENTITIES
+from dialogue.near_duplicates import without_question
 from dialogue.records import SCHEMA
 
 NO_SPLIT = "no split"
@@ -41,6 +42,8 @@ class Survey:
     def texts(self, tables: Iterable[pa.Table]) -> Iterator[list[str]]:
         """The texts of each dialogue's turns, system turns left out, in file order.
 
+        Of labelled dialogues without the question, which is the same in all of a domain.
+
         Args:
             tables: whole dialogues each, with the columns of `dialogue.records.SCHEMA`.
         """
@@ -53,10 +56,11 @@ class Survey:
             self._heads.append(heads.select(_HEAD[:-1]).append_column("text", beginnings))
             self._facts.append(facts_of(table, self.domain))
             sampled = self._is_sampled(heads.column("dialogue_id"))
+            labelled = heads.column("label").is_valid().to_numpy()
             for index, texts in enumerate(_spoken(table, starts)):
                 if sampled[index]:
                     self.sample[num_seen + index] = texts
-                yield texts
+                yield without_question(texts) if labelled[index] and texts else texts
             num_seen += len(starts)
 
     @property

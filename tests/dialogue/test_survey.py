@@ -58,6 +58,15 @@ def test_the_sample_depends_on_the_ids_alone(tmp_path: Path) -> None:
     assert [texts for row, texts in whole.sample.items() if row >= 200] == [*part.sample.values()]
 
 
+def test_the_question_of_labelled_dialogues_is_not_compared(tmp_path: Path) -> None:
+    made = [dialogue("so\nWhich?", label="a"), dialogue("not a\nquestion")]
+    write_dialogues(tmp_path / "d.parquet", made)
+    survey = Survey("chat", 1.0)
+    texts = list(survey.texts(read_batches(tmp_path / "d.parquet")))
+    assert [first for first, _ in texts] == ["so", "not a\nquestion"]
+    assert survey.sample[0][0] == "so\nWhich?"
+
+
 def test_nothing_to_survey() -> None:
     survey = Survey("chat", 1.0)
     assert list(survey.texts([])) == []
