@@ -191,13 +191,13 @@ def _origin(domain: str, states: list[Lock]) -> dict[str, Any]:
     knowing = [
         lock for lock in states if _digest(lock.output(stage, "records/*")) == _digest(records)
     ]
-    knowing.sort(key=lambda lock: not lock.report(stage))
     if records is None or not knowing:
         return {"records": records, "source": {}, "raw": ()}
+    told = next((lock for lock in knowing if lock.report(stage)), knowing[0])
     return {
         "records": records,
-        "source": knowing[0].settings(stage).get(f"ingest.sources.{domain}", {}),
-        "raw": tuple(knowing[0].report(stage).get("files", ())),
+        "source": told.settings(stage).get(f"ingest.sources.{domain}", {}),
+        "raw": tuple(told.report(stage).get("files", ())),
     }
 
 

@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from dvc.repo import Repo
 
 from dialogue.manifest import verify_manifest
 from dialogue.records import read_dialogues
@@ -152,6 +153,11 @@ def test_a_tampered_cache_object_is_noticed_and_mended(project: Versioned) -> No
     with open_storage(project.path) as storage:
         path = records_at(project.path, storage, "support", "HEAD").path
     assert list(read_dialogues(path)) == SECOND
+
+
+def test_looking_does_not_wait_for_a_run(project: Versioned) -> None:
+    with Repo(str(project.path)) as repo, repo.lock:
+        assert places(project) == [("whole", "none"), ("whole", "none")]
 
 
 def test_remotes_that_cannot_be_asked(project: Versioned) -> None:
