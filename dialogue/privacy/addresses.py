@@ -9,10 +9,10 @@ from collections.abc import Iterator
 _DOT = r"(?:\.|\[\.\]|\(\.\))"
 _FOUR = re.compile(
     rf"(?<![A-Za-z0-9_])(?<![0-9][.,])[0-9]{{1,3}}(?:{_DOT}[0-9]{{1,3}}){{3}}"
-    r"(?![A-Za-z0-9_]|[.,][0-9]|-[0-9A-Za-z])"
+    r"(?![A-Za-z0-9_]|[.,][0-9]|-[A-Za-z])"
 )
 _VERSION = re.compile(
-    r"(?:\b(?:v|ver|version|release|build|firmware|kernel|driver|update|patch|upgraded? to"
+    r"(?:\b(?:v|ver|version|release|build|firmware|kernel"
     r"|sections?|chapter|clause|paragraph)[ .:]{0,2}|[§#]\s?|版本号?[是为:\s]{0,2})\Z",
     re.IGNORECASE,
 )
@@ -46,7 +46,7 @@ def _version_six(text: str) -> Iterator[tuple[int, int]]:
             text[end - 1] == "." or (text[end - 1] == ":" and text[end - 2] != ":")
         ):
             end -= 1
-        if text[start] == "." or (text[start] == ":" and text[start + 1 : start + 2] != ":"):
+        if text[start] == "." or re.match(r":(?!:)|:::", text[start:end]):
             start += 1
         before, after = text[start - 1 : start], text[end : end + 1]
         if (_wordlike(before) and text[start] != ":") or _wordlike(after):

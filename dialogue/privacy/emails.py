@@ -47,12 +47,16 @@ _SPELLED = tuple(
         rf"{_NAME}(?: ?[\[({{<] ?(?:at|@) ?[\])}}>] ?| ?艾特 ?|_at_){_DOMAIN}",
         rf"{_NAME} ?@ ?(?:{_SPACED_DOMAIN}|{_DOMAIN})",
         # Words alone may be a sentence (`I looked at amazon dot com`), unless the host is a
-        # provider of mail, the name is spelled out too, or the words before speak of mail.
+        # provider of mail, the name is spelled out too, or (below) words before speak of mail.
         rf"{_NAME}(?: at | ?# ?){_PROVIDER}(?:{_DOT}co)?{_DOT}{_TOP}",
         rf"{_SPELLED_NAME} at {_DOMAIN}",
-        rf"(?:(?<=mail is )|(?<=address is )|(?<=mail me at )){_WORD} at {_DOMAIN}",
     )
 )
+_AT_HOST = re.compile(rf"(?<![A-Za-z0-9_.+-]){_WORD} at {_DOMAIN}", re.IGNORECASE)
+_ABOUT_MAIL = re.compile(
+    r"\b(?:e-?mail|mail|address|contact|write|send|adresse|correo)\b", re.IGNORECASE
+)
+_REACH = 40  # Characters before an address in which a word says that it is one.
 _SPELLED_SIGN = re.compile(r" at |_at_|[@#艾]|[\[({<] ?at", re.IGNORECASE)
 _NO_NAME = frozenset(
     (
@@ -93,6 +97,13 @@ def _spelled(text: str) -> Iterator[tuple[int, int]]:
     if not _SPELLED_SIGN.search(text):
         return
     for pattern in _SPELLED:
-        for match in pattern.finditer(text):
-            if re.split("[^a-z]", match[0].lower(), maxsplit=1)[0] not in _NO_NAME:
-                yield match.span()
+        yield from (match.span() for match in pattern.finditer(text) if _named(match))
+    for match in _AT_HOST.finditer(text):
+        before = text[max(0, match.start() - _REACH) : match.start()]
+        if _named(match) and _ABOUT_MAIL.search(before):
+            yield match.span()
+
+
+def _named(match: re.Match[str]) -> bool:
+    """Whether a name may stand before the at: `look at`, `sign up at` and the like are none."""
+    return re.split("[^a-z]", match[0].lower(), maxsplit=1)[0] not in _NO_NAME

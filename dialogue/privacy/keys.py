@@ -23,11 +23,12 @@ _ISSUED = re.compile(
 )
 _MARK = r"(?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----"
 _BLOCK = re.compile(rf"-----BEGIN {_MARK}.*?(?:-----END {_MARK}|\Z)", re.DOTALL)
-_IN_ADDRESS = re.compile(r"(?<=://)[^\s/:@\[\]]{0,64}:[^\s/@\[\]]{1,128}(?=@)")
+_IN_ADDRESS = re.compile(r"://[^\s/:@\[\]]{0,64}:([^\s/@\[\]]{1,128})(?=@)")
 _WEBHOOK = re.compile(r"(?<=hooks\.slack\.com/services/)[A-Za-z0-9_/]{20,}")
 _BEARER = re.compile(r"\b(?:bearer|basic)[ :]+([\w.~+/-]{12,}={0,2})", re.IGNORECASE | re.ASCII)
 _WORDS = (
-    r"pass ?words?|pass ?codes?|pass ?phrases?|pass ?keys?|passwd|passwort|kennwort|pwd|psw"
+    r"pass ?words?|pass ?codes?|pass ?phrases?|pass ?keys?|passwd|passwort|kennwort|pwd"
+    r"|pass(?=\s?[:=])|pw(?=\s?[:=])"
     r"|mot de passe|contraseña|senha|пароль|secrets?|tokens?|credentials?|apikey"
     r"|(?:api|access|secret|private|account|auth|encryption|signing|licen[cs]e|master|shared|client)"
     r"[ _-]?(?:access[ _-]?)?keys?"
@@ -56,8 +57,9 @@ def keys(text: str) -> Iterator[tuple[int, int]]:
 
 
 def _all(text: str) -> Iterator[tuple[int, int]]:
-    for pattern in (_BLOCK, _ISSUED, _IN_ADDRESS, _WEBHOOK):
+    for pattern in (_BLOCK, _ISSUED, _WEBHOOK):
         yield from (match.span() for match in pattern.finditer(text))
+    yield from (match.span(1) for match in _IN_ADDRESS.finditer(text))
     for match in _BEARER.finditer(text):
         if _digits_and_letters(match[1]):
             yield match.span(1)

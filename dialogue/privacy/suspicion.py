@@ -6,6 +6,7 @@ import re
 
 from dialogue.privacy.plain import plain
 
+_WORDS = ("密", "口令", "令牌", "秘钥", "艾特", "contraseña", "пароль")
 _HARMLESS = bytes(set(range(256)) - set(b"0123456789@#"))
 _SIGN = re.compile(r"[\d@＠#＃]").search
 # Searched one by one: as one pattern they take twice as long.
@@ -15,6 +16,9 @@ _FOUR_PARTS = re.compile(
     r"[0-9][\])]?\.[\])]?[0-9]{1,3}[\[(]?\.[\])]?[0-9]{1,3}[\[(]?\.[\])]?[0-9]"
 ).search
 _SEVEN_DIGITS = re.compile(r"[0-9](?:[^0-9A-Za-z\n]{0,3}[0-9]){6}").search
+_GROUPS = re.compile(r"[0-9]{2}[ -][a-z0-9]{4}").search
+_ACCOUNT = re.compile(r"[a-z]{2} ?[0-9]{2}[ -][a-z0-9]{4}").search
+_AWS = re.compile(r"(?:akia|asia)[a-z0-9]{16}").search
 _PASSWORD = re.compile(r"pass ?[wcpk]|mot de passe").search
 _HOST = re.compile(r" at [a-z0-9.-]+\.[a-z]{2}").search
 
@@ -27,7 +31,7 @@ def suspicious(text: str) -> bool:
         "dot" in low
         or "::" in low
         or "_" in low
-        or "akia" in low
+        or (("akia" in low or "asia" in low) and _AWS(low) is not None)
         or ("pass" in low and _PASSWORD(low) is not None)
         or (" at " in low and _HOST(low) is not None)
     ):
@@ -43,26 +47,29 @@ def suspicious(text: str) -> bool:
 
 def _telling(low: str, signs: bytes) -> bool:
     """Whether the digits and signs of a text may be more than a price, a time or a count."""
+    if b"@" in signs or b"#" in signs:
+        return True
+    num_digits = len(signs)
     return (
-        b"@" in signs
-        or b"#" in signs
-        or (len(signs) >= 4 and _FOUR_PARTS(low) is not None)
-        or (len(signs) >= 7 and _SEVEN_DIGITS(low) is not None)
-        or "key" in low
-        or "token" in low
-        or "secret" in low
-        or "pass" in low
-        or "pwd" in low
-        or "psw" in low
-        or "wort" in low
-        or "senha" in low
-        or "credential" in low
+        (num_digits >= 4 and _FOUR_PARTS(low) is not None)
+        or (num_digits >= 4 and _GROUPS(low) is not None and _ACCOUNT(low) is not None)
+        or (num_digits >= 7 and _SEVEN_DIGITS(low) is not None)
         or _SIX_COLONS(low) is not None
+        or _before_secret(low)
         or _LONG(low) is not None
-        or (not low.isascii() and _telling_words(low))
     )
 
 
-def _telling_words(low: str) -> bool:
-    words = ("密", "口令", "令牌", "秘钥", "艾特", "contraseña", "пароль")
-    return any(word in low for word in words)
+def _before_secret(low: str) -> bool:
+    """Whether a word stands in it behind which a digit may be part of a secret."""
+    return (
+        "key" in low
+        or "token" in low
+        or "secret" in low
+        or "pass" in low
+        or "pw" in low
+        or "wort" in low
+        or "senha" in low
+        or "credential" in low
+        or (not low.isascii() and any(word in low for word in _WORDS))
+    )
