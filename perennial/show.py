@@ -1,9 +1,11 @@
-"""`perennial show`: what a domain's dialogues are to the model, and what was set aside."""
+"""`perennial show`: dialogues as the model learns them, and the rows that were set aside."""
 
 from __future__ import annotations
 
-from itertools import islice
-from typing import TYPE_CHECKING, Annotated, Literal
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,120 +13,202 @@ from perennial.project import enter_project
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.text import Text
 
-    from dialogue.config import Params
-    from tasks.examples import Example, Places
+    from dialogue.encoding import Encoded
+    from dialogue.records import Dialogue
+    from dialogue.shards import Shard
 
-_LEARNED = "bold green"
-_OPEN, _CLOSE = "⟦", "⟧"
-_VISIBLE = {code: chr(0x2400 + code) for code in range(0x20) if chr(code) not in "\n\t"}
-_VISIBLE |= {0x7F: "\u2421"} | dict.fromkeys(range(128, 160), "�")
-"""Control characters, as they may stand in data: shown, so that they cannot steer a terminal."""
+_SPLITS = ("train", "validation", "test")
 
 
 def show_command(
     domain: Annotated[str, typer.Argument(help="a domain of the curriculum")],
     which: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="[INDEX|ID]…", help="an index, or the beginning of an id"),
+        str | None,
+        typer.Argument(metavar="[NUMBER|ID]", help="a dialogue's place, or how its id begins"),
     ] = None,
     split: Annotated[
-        Literal["train", "validation", "test"] | None,
-        typer.Option(help="only this split; indices count in train unless it says otherwise"),
+        str | None, typer.Option(help="train, validation or test; by default train, an id in any")
     ] = None,
+    limit: Annotated[int, typer.Option(min=1, help="how many to show")] = 3,
     rejects: Annotated[
-        bool, typer.Option("--rejects", help="the rows that were set aside, with file and reason")
+        bool, typer.Option("--rejects", help="the rows that were set aside instead, and why")
     ] = False,
-    limit: Annotated[int, typer.Option(min=1, help="how many are shown at most")] = 3,
 ) -> None:
-    """Print dialogues as the model reads them, the tokens it learns apart from the others.
+    """Print dialogues of a domain as tokens: those learned, those only read, those cut off.
 
-    On a terminal what is learned is green; elsewhere it stands in ⟦ ⟧.
+    On a terminal learned tokens are green and cut ones struck out; elsewhere they stand in ⟦ ⟧
+    and ⟪ ⟫.
     """
     from perennial.terminal import open_console
-    from tasks.examples import places_of, read_examples
 
     project, params = enter_project()
-    _check_domain(params, domain)
-    if rejects and (which or split):
-        raise ValueError("--rejects: rows that were set aside have no index, id or split")
-    console = open_console()
-    places = places_of(project, domain)
-    if rejects:
-        _print_rejects(console, places, limit)
-        return
-    examples, count = read_examples(places, which or (), split, limit)
-    for example in examples:
-        _print_example(console, example)
-    if not examples:
-        console.print(f"{domain}: no dialogues in {split or 'train'}.")
-    _print_rest(console, count - len(examples))
-
-
-def _check_domain(params: Params, domain: str) -> None:
     if domain not in params.curriculum:
-        raise ValueError(
-            f"{domain}: no such domain in the curriculum; there are {', '.join(params.curriculum)}"
-        )
-
-
-def _print_example(console: Console, example: Example) -> None:
-    dialogue = example.dialogue
-    console.print(f"[bold]{example.split} {example.index}[/bold]  {example.id}")
-    if dialogue is None:
-        console.print("not among the valid dialogues any more: `perennial run`", style="yellow")
+        raise ValueError(f"{domain}: no such domain; there are {', '.join(params.curriculum)}")
+    if split is not None and split not in _SPLITS:
+        raise ValueError(f"--split {split}: no such split; there are {', '.join(_SPLITS)}")
+    files = _Files.of(project, domain)
+    console = open_console()
+    if rejects:
+        if which is not None or split is not None:
+            raise ValueError("--rejects: rows that were set aside have neither id nor split")
+        _print_rejects(console, files, limit)
     else:
-        origin = f"{dialogue.source}  {dialogue.origin}  {dialogue.licence}"
-        console.print(_safe(origin), style="dim", markup=False, soft_wrap=True)
-    counts = f"{example.num_tokens} tokens, {example.num_learned} learned"
-    console.print(counts, style="dim")
-    if example.num_cut:
-        console.print(
-            f"cut: {example.num_cut} more tokens are left out, for with them it is longer than "
-            "`encode.max_tokens`",
-            style="yellow",
-            soft_wrap=True,
+        _print_dialogues(console, files, which, split, limit)
+
+
+@dataclass(frozen=True)
+class _Files:
+    """Where the stages leave what is shown, as dvc.yaml says it."""
+
+    domain: str
+    records: Path
+    valid: Path
+    encoded: Path
+    tokenizer: Path
+
+    @classmethod
+    def of(cls, project: Path, domain: str) -> _Files:
+        import yaml
+
+        stages = yaml.safe_load((project / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+        return cls(
+            domain,
+            records=project / _output(stages, "ingest", domain, domain),
+            valid=project / _output(stages, "validate", domain, domain, "valid"),
+            encoded=project / _output(stages, "encode", domain, domain),
+            tokenizer=project / _output(stages, "pretrain", domain, "tokenizer"),
         )
-    console.print(_text(console, example), soft_wrap=True)
 
 
-def _text(console: Console, example: Example) -> Text:
+def _output(
+    stages: dict[str, Any], stage: str, domain: str, name: str, folder: str | None = None
+) -> str:
+    """The output of a stage that ends in `name`, in `folder` where there are several."""
+    outs = stages[stage].get("do", stages[stage])["outs"]
+    for out in (each.replace("${key}", domain) for each in outs if isinstance(each, str)):
+        path = Path(out)
+        if path.name == name and folder in (None, path.parent.name):
+            return str(out)
+    raise ValueError(f"dvc.yaml: the stage `{stage}` must write an output called `{name}`")
+
+
+def _print_rejects(console: Console, files: _Files, limit: int) -> None:
+    from collections import Counter
+
     from rich.text import Text
 
-    coloured = console.is_terminal and console.color_system is not None and not console.no_color
-    text = Text()
-    for part in example.parts:
-        shown = _safe(part.text)
-        if not part.learned:
-            text.append(shown, style="dim" if coloured else "")
-        elif coloured:
-            text.append(shown, style=_LEARNED)
-        else:
-            text.append(f"{_OPEN}{shown}{_CLOSE}")
-    return text
+    from dialogue.records import read_rejects
+    from perennial.token_view import cleaned
+
+    # Validation keeps what ingestion set aside, and adds to it; it may not have passed yet.
+    folder = next((f for f in (files.valid, files.records) if (f / "rejects.parquet").exists()), "")
+    if not folder:
+        raise ValueError(
+            f"{files.domain}: nothing was read yet; run `dvc repro ingest@{files.domain}`"
+        )
+    kinds: Counter[str] = Counter()
+    for row in read_rejects(Path(folder) / "rejects.parquet"):
+        kinds[row.kind] += 1
+        if kinds.total() <= limit:
+            head = Text.assemble(
+                (cleaned(row.origin), "bold"), f"  {row.kind}: {cleaned(row.reason)}"
+            )
+            console.print(head, soft_wrap=True)
+            console.print(Text(cleaned(row.excerpt).replace("\n", "⏎"), "dim"), soft_wrap=True)
+    listed = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
+    console.print(f"{kinds.total()} rows were set aside" + f": {listed}" * bool(listed))
+    _print_rest(console, kinds.total(), limit)
 
 
-def _print_rejects(console: Console, places: Places, limit: int) -> None:
-    from tasks.examples import read_set_aside
+def _print_dialogues(
+    console: Console, files: _Files, which: str | None, split: str | None, limit: int
+) -> None:
+    from dialogue.model import load_tokenizer
+    from dialogue.shards import open_shard
+    from perennial.token_view import TokenView
 
-    rows = read_set_aside(places)
-    shown = 0
-    for row in islice(rows, limit):
-        shown += 1
-        console.print(f"[bold]{row.kind}[/bold]  ", end="")
-        console.print(_safe(f"{row.origin}: {row.reason}"), markup=False, soft_wrap=True)
-        for line in _safe(row.excerpt).splitlines():
-            console.print(f"  {line}", style="dim", markup=False, soft_wrap=True)
-    if not shown:
-        console.print(f"{places.domain}: nothing was set aside.")
-    _print_rest(console, sum(1 for _ in rows))
+    if not files.encoded.is_dir():
+        raise ValueError(
+            f"{files.domain}: nothing is encoded yet; run `dvc repro encode@{files.domain}`, "
+            "or `perennial run` for everything"
+        )
+    is_id = which is not None and not _is_place(which)
+    names = (split,) if split else _SPLITS if is_id else _SPLITS[:1]
+    shards = {name: open_shard(files.encoded / name) for name in names}
+    found = [(name, index) for name in names for index in _chosen(shards[name], which)]
+    if not found:
+        raise ValueError(_not_found(files.domain, shards, which))
+    view = TokenView(load_tokenizer(files.tokenizer), is_marked=not _is_coloured(console))
+    shown = found[:limit]
+    records = _records(files, {shards[name].ids[index] for name, index in shown})
+    for name, index in shown:
+        sequence, identity = shards[name][index], shards[name].ids[index]
+        record = records.get(identity)
+        _print_head(console, f"{identity} · {name} {index}", sequence, record)
+        console.print(view.render(sequence, record), soft_wrap=True)
+    _print_rest(console, len(found), limit)
 
 
-def _print_rest(console: Console, count: int) -> None:
-    if count > 0:
-        console.print(f"and {count:,} more; `--limit` shows them", style="dim")
+def _is_place(which: str) -> bool:
+    """Whether a number is meant: ids are longer than any place."""
+    return which.isdecimal() and len(which) < 10
 
 
-def _safe(text: str) -> str:
-    return text.translate(_VISIBLE)
+def _chosen(shard: Shard, which: str | None) -> Sequence[int]:
+    if which is None:
+        return range(len(shard))
+    if _is_place(which):
+        return [int(which)] if int(which) < len(shard) else []
+    return [index for index, name in enumerate(shard.ids) if name.startswith(which)]
+
+
+def _not_found(domain: str, shards: dict[str, Shard], which: str | None) -> str:
+    sizes = " and ".join(f"{len(shard)} in {name}" for name, shard in shards.items())
+    if which is None:
+        return f"{domain}: no dialogue is there: {sizes}"
+    if _is_place(which):
+        return f"{domain} {which}: no such dialogue; there are {sizes}, counted from 0"
+    return f"{domain} {which}: no dialogue's id begins so; `perennial show {domain}` shows some"
+
+
+def _records(files: _Files, wanted: set[str]) -> dict[str, Dialogue]:
+    """The records of the dialogues, by id; those that are there."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    from dialogue.records import dialogues_of, read_batches
+
+    path = files.valid / "dialogues.parquet"
+    found: dict[str, Dialogue] = {}
+    if path.is_file():
+        for table in read_batches(path):
+            mine = table.filter(pc.is_in(table.column("dialogue_id"), pa.array(sorted(wanted))))
+            found |= {dialogue.id: dialogue for dialogue in dialogues_of(mine)}
+            if len(found) == len(wanted):
+                break
+    return found
+
+
+def _print_head(console: Console, title: str, sequence: Encoded, record: Dialogue | None) -> None:
+    from perennial.token_view import cleaned
+
+    learned = int(sequence.mask.sum())
+    console.rule(style="dim")
+    console.print(title, style="bold", markup=False, soft_wrap=True)
+    lines = [f"{len(sequence.ids)} tokens, {learned} of them learned"]
+    if record is not None:
+        label = f", labelled {record.label}" if record.label is not None else ""
+        lines.append(f"{record.origin} of {record.source}, licence {record.licence}{label}")
+    for line in lines:
+        console.print(cleaned(line), style="dim", markup=False, soft_wrap=True)
+
+
+def _is_coloured(console: Console) -> bool:
+    return console.color_system is not None and not console.no_color
+
+
+def _print_rest(console: Console, total: int, limit: int) -> None:
+    if total > limit:
+        line = f"{limit} of {total} shown; `--limit {total}` shows all"
+        console.print(line, style="dim", markup=False)

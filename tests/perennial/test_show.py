@@ -1,154 +1,160 @@
-"""`perennial show` as a person meets it: in a pipe, on a terminal, and when nothing is there."""
+"""`perennial show` on a small project whose dialogues were really encoded."""
 
 from __future__ import annotations
 
-import os
-import pty
 import re
 import shutil
 import subprocess
-import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from transformers import PreTrainedTokenizerFast
 from typer.testing import CliRunner
 
-from dialogue.config import load_params
+from dialogue.config import Params, load_params
 from dialogue.log import SilentLog
 from dialogue.records import Dialogue, Reject, Split, Turn, write_dialogues, write_rejects
 from perennial.app import application
 from tasks.encode import encode
 
-Show = Callable[..., str]
-
 ROOT = Path(__file__).parents[2]
-LONG = tuple(
-    Turn("user" if number % 2 == 0 else "assistant", f"turn {number} " + "so long " * 8)
-    for number in range(8)
-)
+LONG = "and so on it went " * 10
 
 
-def dialogue(name: str, split: Split, turns: tuple[Turn, ...]) -> Dialogue:
-    return Dialogue(name, turns, "support", split, "faq==1.0", f"faq.json:{name}", "MIT", "d" * 64)
-
-
-def pair(ask: str, say: str) -> tuple[Turn, ...]:
-    return (Turn("user", ask), Turn("assistant", say))
+def dialogue(number: int, split: Split, answer: str) -> Dialogue:
+    turns = (
+        Turn("user", f"old question {number}"),
+        Turn("assistant", f"old answer {number}"),
+        Turn("user", "and \x1b[31mnow"),
+        Turn("assistant", answer),
+    )
+    identity = f"{number}{number}cafe0123456789"
+    return Dialogue(identity, turns, "support", split, "faq==1.0", f"faq:{number}", "MIT", "d" * 64)
 
 
 DIALOGUES = [
-    dialogue("aa01", "train", pair("hello [bold]there[/bold]", "hi \x1b[31mred")),
-    dialogue("aa02", "train", LONG),
-    dialogue("bb03", "test", pair("why?", "because")),
+    dialogue(1, "train", "short"),
+    dialogue(2, "test", "tested"),
+    dialogue(3, "train", LONG),
 ]
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory, tokenizer: PreTrainedTokenizerFast) -> Path:
+def made(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Path:
     folder = tmp_path_factory.mktemp("show")
     for name in ("params.yaml", "dvc.yaml"):
         shutil.copy(ROOT / name, folder)
     (folder / ".dvc").mkdir()
     subprocess.run(["git", "init", "-q"], cwd=folder, check=True)
-    tokenizer.save_pretrained(folder / "models" / "tokenizer")
+    shutil.copytree(tiny_model, folder / "models" / "tokenizer")
     valid = folder / "data" / "valid" / "support"
     write_dialogues(valid / "dialogues.parquet", DIALOGUES)
-    rows = [Reject("faq.json:7", "not JSON: [x]", "{oops\x1b[2J"), Reject("faq.json:9", "b", "")]
-    write_rejects(valid / "rejects.parquet", rows)
+    rejects = [
+        Reject("faq:7", "no reply: ends here", "hello?\nanyone", "scope"),
+        Reject("faq:8", "duplicate of faq:1", "old question", "duplicate"),
+    ]
+    write_rejects(valid / "rejects.parquet", rejects)
+    encoded(folder, load_params(folder / "params.yaml"))
+    return folder
+
+
+def encoded(folder: Path, params: Params) -> None:
     encode(
-        load_params(ROOT / "params.yaml"),
+        params.model_copy(update={"encode": params.encode.model_copy(update={"max_tokens": 128})}),
         SilentLog(),
         domain="support",
-        valid=valid,
+        valid=folder / "data" / "valid" / "support",
         tokenizer=folder / "models" / "tokenizer",
         encoded=folder / "data" / "encoded" / "support",
         report=folder / "report.json",
     )
-    return folder
 
 
 @pytest.fixture
-def show(project: Path, monkeypatch: pytest.MonkeyPatch) -> Show:
-    """Runs the command in this process, for torch takes its time: what it prints, or its error."""
-    monkeypatch.chdir(project)
-    monkeypatch.setenv("COLUMNS", "100")
-
-    def call(*words: str) -> str:
-        result = CliRunner().invoke(application(), ["show", *words])
-        return str(result.exception) if result.exception else result.stdout
-
-    return call
+def project(made: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(made)
+    return made
 
 
-def test_a_pipe_gets_what_is_learned_in_brackets(show: Show) -> None:
-    printed = show("support", "--limit", "2")
-    assert "\x1b" not in printed
-    first, second = printed.split("train 1")
-    assert "train 0  aa01\nfaq==1.0  faq.json:aa01  MIT\n" in first
-    assert "<|im_start|>user\nhello [bold]there[/bold]<|im_end|>\n" in first
-    assert "<|im_start|>assistant\n⟦hi ␛[31mred<|im_end|>⟧\n" in first
-    assert "cut:" not in first
-    tokens, cut = (
-        int(re.search(pattern, second)[1])  # type: ignore[index]
-        for pattern in (r"(\d+) tokens, ", r"cut: (\d+) more tokens")
+def show(*words: str, **environment: str) -> str:
+    done = CliRunner(env={"COLUMNS": "100", **environment}).invoke(
+        application(), ["show", *words], catch_exceptions=False
     )
-    assert tokens <= 192 < tokens + cut
-    assert "turn 0" not in second
-    assert "turn 7" in second
+    assert done.exit_code == 0, done.output
+    return done.stdout
+
+
+def test_what_is_learned_stands_in_brackets_where_there_is_no_colour(project: Path) -> None:
+    shown = show("support", "0")
+    assert "11cafe0123456789 · train 0" in shown
+    assert "faq:1 of faq==1.0, licence MIT" in shown
+    assert re.search(r"\d+ tokens, \d+ of them learned", shown)
+    assert "<|im_start|>assistant\n⟦short<|im_end|>⟧" in shown
+    assert "<|im_start|>user\nold question 1<|im_end|>" in shown
+    assert "⟪" not in shown
+    assert "\x1b" not in shown, "what a source holds colours no terminal"
 
 
 def test_a_terminal_gets_colours(project: Path) -> None:
-    ours, theirs = pty.openpty()
-    environment = {k: v for k, v in os.environ.items() if k != "NO_COLOR"}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "perennial", "show", "support", "0"],
-        cwd=project,
-        env=environment | {"PYTHONPATH": str(ROOT), "TERM": "xterm-256color", "COLUMNS": "100"},
-        stdin=subprocess.DEVNULL,
-        stdout=theirs,
-    )
-    os.close(theirs)
-    written = b""
-    try:
-        while chunk := os.read(ours, 4096):
-            written += chunk
-    except OSError:  # how Linux says that nobody writes any more
-        pass
-    os.close(ours)
-    assert process.wait(timeout=60) == 0
-    shown = written.decode()
-    assert "\x1b[1;32mhi ␛[31mred<|im_end|>\x1b[0m" in shown
+    shown = show("support", "0", FORCE_COLOR="1", TERM="xterm-256color")
+    assert "\x1b[1;32mshort<|im_end|>" in shown
     assert "⟦" not in shown
-    assert "\x1b[31m" not in shown.replace("␛[31m", "")
 
 
-def test_ids_are_found_in_every_split(show: Show) -> None:
-    assert "test 0  bb03" in show("support", "bb")
-    assert "aa02" in show("support", "1")
-    assert "and 1 more" in show("support", "aa", "--limit", "1")
-    assert "bb03" in show("support", "0", "--split", "test")
+def test_what_was_cut_off_is_shown(project: Path) -> None:
+    shown = show("support", "1")
+    assert re.search(r"cut off: \d+ tokens before and \d+ behind", shown)
+    assert shown.count("⟪") == 2
+    read = re.sub(r"[⟦⟧⟪⟫]", "", shown)
+    assert "<|im_start|>user\nold question 3<|im_end|>" in read
+    assert LONG.strip() in read
 
 
-def test_rows_set_aside_have_their_line_and_reason(show: Show) -> None:
-    assert show("support", "--rejects", "--limit", "1").splitlines() == [
-        "fault  faq.json:7: not JSON: [x]",
-        "  {oops␛[2J",
-        "and 1 more; `--limit` shows them",
-    ]
+def test_an_id_is_found_in_any_split(project: Path) -> None:
+    assert "22cafe0123456789 · test 0" in show("support", "22cafe")
+    assert "⟦tested<|im_end|>⟧" in show("support", "--split", "test")
+
+
+def test_the_limit_says_what_is_left(project: Path) -> None:
+    shown = show("support", "--limit", "1")
+    assert "1 of 2 shown; `--limit 2` shows all" in shown
+    assert "train 1" not in shown
+
+
+def test_rows_that_were_set_aside_with_place_and_reason(project: Path) -> None:
+    shown = show("support", "--rejects")
+    assert "faq:7  scope: no reply: ends here\nhello?⏎anyone" in shown
+    assert "2 rows were set aside: 1 scope, 1 duplicate" in shown
+    assert "1 of 2 shown" in show("support", "--rejects", "--limit", "1")
+
+
+def test_a_record_that_changed_is_noticed(made: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(made, tmp_path / "changed")
+    path = folder / "data" / "valid" / "support" / "dialogues.parquet"
+    changed = dialogue(1, "train", "other words")
+    write_dialogues(path, [changed])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        assert "its record has changed since" in show("support", "0")
+        assert "its record is no longer there" in show("support", "1")
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "complaint"),
     [
-        (["bank"], "bank: no such domain in the curriculum; there are chitchat, support"),
-        (["chitchat"], "chitchat: nothing is encoded yet; run `dvc repro encode@chitchat`"),
-        (["chitchat", "--rejects"], "chitchat: nothing is ingested yet; run `dvc repro ingest@"),
-        (["support", "zz"], "support: no dialogue `zz` in train, validation, test; give an index"),
-        (["support", "0", "--rejects"], "--rejects: rows that were set aside have no index"),
+        (["suport"], "suport: no such domain; there are chitchat, support, assistant"),
+        (["chitchat"], "nothing is encoded yet; run `dvc repro encode@chitchat`"),
+        (["chitchat", "--rejects"], "nothing was read yet; run `dvc repro ingest@chitchat`"),
+        (["support", "--split", "tset"], "no such split; there are train, validation, test"),
+        (["support", "9"], "no such dialogue; there are 2 in train, counted from 0"),
+        (["support", "ffff"], "no dialogue's id begins so"),
+        (["support", "--split", "validation"], "no dialogue is there: 0 in validation"),
+        (["support", "0", "--rejects"], "have neither id nor split"),
     ],
 )
-def test_what_is_not_there_is_one_line(show: Show, words: list[str], said: str) -> None:
-    (line,) = show(*words).splitlines()
-    assert line.startswith(said)
+def test_what_is_not_there_is_said(project: Path, words: list[str], complaint: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(complaint)):
+        show(*words)
+
+
+def test_help_has_an_example() -> None:
+    assert "Example: perennial show support" in show("--help")
