@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from stdnum import iban, luhn
 
-_CARD = re.compile(r"(?<![A-Za-z0-9_])(?<![0-9][.,])[0-9](?:[ .-]{0,3}[0-9])+(?![A-Za-z0-9_])")
+_CARD = re.compile(r"(?<![A-Za-z0-9_+])(?<![0-9][.,])[0-9](?:[ .-]{0,3}[0-9])+(?![A-Za-z0-9_])")
 _GROUP = re.compile(r"[0-9]+")
 _CARD_DIGITS = range(13, 20)
 _FIRST_GROUP, _MOST_GROUPS = 4, 5  # As cards are embossed: 4-4-4-4, 4-6-5, 4-4-4-4-3.
@@ -21,10 +21,10 @@ _ISSUERS = re.compile(
     r"|(?:6011|64[4-9][0-9]|65[0-9]{2})[0-9]{12,15}"  # Discover
     r"|62[0-9]{14,17}|81[0-9]{14,17}"  # UnionPay
     r"|220[0-4][0-9]{12,15}"  # Mir
-    r"|(?:50|5[6-9]|6[0-9])[0-9]{11,17}"  # Maestro, RuPay, Elo, Verve
+    r"|(?:50|5[6-9]|6[0-9])(?:[0-9]{14}|[0-9]{16,17})"  # Maestro, RuPay, Elo, Verve
     r"|9792[0-9]{12}"  # Troy
 )
-_IBAN = re.compile(r"(?<![A-Za-z0-9])[A-Za-z]{2} ?[0-9]{2}(?:[ -]?[A-Za-z0-9]){11,30}")
+_IBAN = re.compile(r"(?<![A-Za-z0-9])[A-Za-z]{2}[0-9]{2}(?:[ -]?[A-Za-z0-9]){11,30}")
 _IBAN_LENGTHS = range(34, 14, -1)
 
 

@@ -56,7 +56,8 @@ def is_phone(candidate: str, *, doubtful: bool) -> bool:
 def may_be_phone(candidate: str) -> bool:
     """Whether it can be a phone number where the words around it say so."""
     num_digits = sum(map(str.isdigit, candidate))
-    return MIN_DIGITS <= num_digits <= MAX_DIGITS and not _DECIMAL.fullmatch(candidate)
+    decimal = _DECIMAL.fullmatch(candidate) and candidate.index(".") < 3
+    return MIN_DIGITS <= num_digits <= MAX_DIGITS and not decimal
 
 
 def _national(candidate: str, digits: str) -> bool:

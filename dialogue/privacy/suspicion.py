@@ -16,9 +16,9 @@ _FOUR_PARTS = re.compile(
     r"[0-9][\])]?\.[\])]?[0-9]{1,3}[\[(]?\.[\])]?[0-9]{1,3}[\[(]?\.[\])]?[0-9]"
 ).search
 _SEVEN_DIGITS = re.compile(r"[0-9](?:[^0-9A-Za-z\n]{0,3}[0-9]){6}").search
-_GROUPS = re.compile(r"[0-9]{2}[ -][a-z0-9]{4}").search
-_ACCOUNT = re.compile(r"[a-z]{2} ?[0-9]{2}[ -][a-z0-9]{4}").search
-_AWS = re.compile(r"(?:akia|asia)[a-z0-9]{16}").search
+_GROUPS = re.compile(r"[a-z][0-9]{2}[ -][a-z0-9]{4}").search
+_ACCOUNT = re.compile(r"(?<![a-z0-9])[a-z]{2}[0-9]{2}[ -][a-z0-9]{4}").search
+_LETTERS_ONLY = re.compile(r"(?:akia|asia|glpat-)[a-z0-9]{16}").search
 _PASSWORD = re.compile(r"pass ?[wcpk]|mot de passe").search
 _HOST = re.compile(r" at [a-z0-9.-]+\.[a-z]{2}").search
 
@@ -29,9 +29,11 @@ def suspicious(text: str) -> bool:
     # What stands before or in addresses and secrets without any digit or @.
     if (
         "dot" in low
+        or "(at" in low
+        or "[at" in low
         or "::" in low
         or "_" in low
-        or (("akia" in low or "asia" in low) and _AWS(low) is not None)
+        or (("akia" in low or "asia" in low or "glpat" in low) and _LETTERS_ONLY(low) is not None)
         or ("pass" in low and _PASSWORD(low) is not None)
         or (" at " in low and _HOST(low) is not None)
     ):
@@ -52,7 +54,7 @@ def _telling(low: str, signs: bytes) -> bool:
     num_digits = len(signs)
     return (
         (num_digits >= 4 and _FOUR_PARTS(low) is not None)
-        or (num_digits >= 4 and _GROUPS(low) is not None and _ACCOUNT(low) is not None)
+        or (num_digits >= 2 and _GROUPS(low) is not None and _ACCOUNT(low) is not None)
         or (num_digits >= 7 and _SEVEN_DIGITS(low) is not None)
         or _SIX_COLONS(low) is not None
         or _before_secret(low)
