@@ -12,8 +12,8 @@ _FOUR = re.compile(
     r"(?![A-Za-z0-9_]|[.,][0-9]|-[A-Za-z])"
 )
 _VERSION = re.compile(
-    r"(?:\b(?:v|ver|version|release|build|firmware|kernel"
-    r"|sections?|chapter|clause|paragraph)[ .:]{0,2}|[§#]\s?|版本号?[是为:\s]{0,2})\Z",
+    r"(?:\b(?:v|rv|ver|version|release|build|firmware|kernel"
+    r"|sections?|chapter|clause|paragraph)[ .:]{0,2}|[A-Za-z]/|[§#]\s?|版本号?[是为:\s]{0,2})\Z",
     re.IGNORECASE,
 )
 _SIX = re.compile(r"[0-9A-Fa-f:.]{3,60}(?:%[A-Za-z0-9]{1,15})?")

@@ -40,7 +40,7 @@ _SAYS = (
 )
 _NAMED = re.compile(
     rf"(?<![A-Za-z])(?:[A-Za-z0-9]{{1,24}}[_-]){{0,4}}(?:{_WORDS})(?:_[A-Za-z0-9]{{1,24}}){{0,4}}\"?"
-    rf"{_SAYS}[\"'`“‘«(<]{{0,2}}([^\s\"'`”’»<>,;，。；、]{{6,512}})"
+    rf"{_SAYS}[\"'`“‘«<]{{0,2}}([^\s\"'`”’»<>,;，。；、]{{6,512}})"
     r"|(?:密码|口令|密钥|令牌|秘钥)(?:已经|现在)?(?:是|为|改成)?\s{0,2}[:=]?\s{0,2}[\"'`“「]?"
     r"([!#-&*-+\--:<-_a-~]{6,512})",
     re.IGNORECASE,
@@ -65,9 +65,16 @@ def _all(text: str) -> Iterator[tuple[int, int]]:
             yield match.span(1)
     for match in _NAMED.finditer(text):
         start, end = match.span(match.lastindex or 0)
-        value = text[start:end].rstrip(".!?:)]")
+        value = _trimmed(text[:start], text[start:end])
         if _disordered(value):
             yield start, start + len(value)
+
+
+def _trimmed(before: str, value: str) -> str:
+    """The value without the full stop and the bracket of the sentence that it ends."""
+    value = value.rstrip(".?:")
+    closes = value.endswith(")") and before.count("(") > before.count(")")
+    return value[:-1].rstrip(".?:") if closes else value
 
 
 def _disordered(value: str) -> bool:

@@ -14,7 +14,7 @@ MIN_DIGITS, MAX_DIGITS = 7, 15
 """Digits of a number: a town's own ones have seven, ITU-T E.164 allows fifteen."""
 
 _AMERICAN = re.compile(
-    r"(?:1[-. ]{1,2})?(?:\([0-9]{3}\)[-. /]{0,2}[0-9]{3}[-. ]?[0-9]{4}"
+    r"(?:(?:00)?1[-. ]{1,2})?(?:\([0-9]{3}\)[-. /]{0,2}[0-9]{3}[-. ]?[0-9]{4}"
     r"|[0-9]{3} ?([-./]) ?[0-9]{3} ?\1 ?[0-9]{4}"
     r"|[2-9][0-9]{2} [2-9][0-9]{2}(?: ?[-.] ?| |)[0-9]{4}"
     r"|[2-9][0-9]{2}(?: ?[-./] ?)[2-9][0-9]{2}(?: ?[-. ] ?)?[0-9]{4})"
@@ -64,14 +64,16 @@ def _national(candidate: str, digits: str) -> bool:
     if digits.startswith("00"):
         return _given_out("+" + digits[2:], None)
     if digits.startswith("0"):
-        return 9 <= len(digits) <= 12 and any(_given_out(digits, r) for r in _TRUNK_ZERO)
-    if _RUSSIAN.fullmatch(candidate):
-        return _given_out(digits, "RU")
-    if _INDIAN.fullmatch(candidate) and _given_out(digits, "IN"):
-        return True
-    if _BRACKETED.fullmatch(candidate):
-        return any(_given_out(digits, region) for region in ("BR", "MX", "AR", "ES", "IT"))
-    return candidate.isdigit() and len(digits) in {10, 11} and _given_out(digits, "US")
+        regions: tuple[str, ...] = _TRUNK_ZERO if 9 <= len(digits) <= 12 else ()
+    elif _RUSSIAN.fullmatch(candidate):
+        regions = ("RU",)
+    elif _BRACKETED.fullmatch(candidate):
+        regions = ("BR", "MX", "AR", "ES", "IT")
+    else:
+        regions = ("IN",) if _INDIAN.fullmatch(candidate) else ()
+        if candidate.isdigit() and len(digits) in {10, 11}:
+            regions += ("IT",) if digits[0] == "3" else ("US",)
+    return any(_given_out(digits, region) for region in regions)
 
 
 def _international(number: str) -> bool:
