@@ -48,6 +48,9 @@ def leaks(
     similarity: float,
     text_shares: NDArray[np.float32] | None = None,
     containment: float = 0.7,
+    *,
+    within: bool = True,
+    templates: bool = False,
 ) -> list[Leak]:
     """Leaks that come with a domain: within it, and both ways between it and earlier ones.
 
@@ -61,30 +64,37 @@ def leaks(
         text_shares: float32[N], how much of each own dialogue the plain text of pretraining
             holds (`dialogue.containment.Containment.shares`).
         containment: the share from which a dialogue counts as contained.
+        within: whether to look within it at all; no need to once `straddling` rows are out.
+        templates: whether templates made the domain's brief dialogues (`near_pairs` tells).
     """
-    found = _between(own, own, similarity)
+    found = _between(own, own, similarity, templates) if within else []
     for other in earlier:
-        found += _between(own, other, similarity)
-        found += _between(other, own, similarity)
+        found += _between(own, other, similarity, templates)
+        found += _between(other, own, similarity, templates)
     if text_shares is not None:
         found += _in_text(own, text_shares, containment)
     return found
 
 
-def straddling(own: Fingerprints, similarity: float) -> Pairs:
+def straddling(own: Fingerprints, similarity: float, *, templates: bool = False) -> Pairs:
     """Near-duplicates within a domain that lie in different splits, and which of them must go.
 
     Training gives way to validation and test, validation to test: what is held out stays as it is
     when the source grows.
+
+    Args:
+        own: the domain.
+        similarity: least Jaccard index of a near-duplicate.
+        templates: whether templates made its brief dialogues (`near_pairs` tells).
 
     Returns:
         Pairs of the row to set aside and the row it repeats; each row to set aside once, with the
         most similar one found.
     """
     test = own.rows_of("test")
-    validation = _nearest(own, own.rows_of("validation"), own, test, similarity)
+    validation = _nearest(own, own.rows_of("validation"), own, test, similarity, templates)
     held_out = np.setdiff1d(own.rows_of("test", "validation"), validation.rows[:, 0])
-    train = _nearest(own, own.rows_of("train"), own, held_out, similarity)
+    train = _nearest(own, own.rows_of("train"), own, held_out, similarity, templates)
     return Pairs(
         np.concatenate([validation.rows, train.rows]),
         np.concatenate([validation.similarity, train.similarity]),
@@ -92,7 +102,9 @@ def straddling(own: Fingerprints, similarity: float) -> Pairs:
     )
 
 
-def _between(held_out: Fingerprints, training: Fingerprints, similarity: float) -> list[Leak]:
+def _between(
+    held_out: Fingerprints, training: Fingerprints, similarity: float, templates: bool
+) -> list[Leak]:
     """Held-out dialogues of one domain whose near-duplicates another trains on."""
     pairs = _nearest(
         held_out,
@@ -100,6 +112,7 @@ def _between(held_out: Fingerprints, training: Fingerprints, similarity: float) 
         training,
         training.rows_of("train"),
         similarity,
+        templates,
     )
     return [
         Leak(_place(held_out, row), _place(training, other), round(float(share), 3))
@@ -107,9 +120,13 @@ def _between(held_out: Fingerprints, training: Fingerprints, similarity: float) 
     ]
 
 
-def _nearest(a: Fingerprints, rows_a: Rows, b: Fingerprints, rows_b: Rows, least: float) -> Pairs:
+def _nearest(
+    a: Fingerprints, rows_a: Rows, b: Fingerprints, rows_b: Rows, least: float, templates: bool
+) -> Pairs:
     """Of each row of `a` that has near-duplicates in `b`, the pair with the most similar one."""
-    pairs = near_pairs_between(a.signatures, b.signatures, least, rows_a=rows_a, rows_b=rows_b)
+    pairs = near_pairs_between(
+        a.signatures, b.signatures, least, rows_a=rows_a, rows_b=rows_b, templates=templates
+    )
     order = np.lexsort((pairs.rows[:, 1], -pairs.similarity, pairs.rows[:, 0]))
     _, first = np.unique(pairs.rows[order, 0], return_index=True)
     best = order[first]

@@ -158,6 +158,7 @@ def near_pairs_between(
     *,
     rows_a: Rows | None = None,
     rows_b: Rows | None = None,
+    templates: bool = False,
 ) -> Pairs:
     """Pairs of a row of `a` and a row of `b` that are nearly the same; see `near_pairs`.
 
@@ -169,12 +170,16 @@ def near_pairs_between(
         similarity: least Jaccard index, in (0, 1].
         rows_a: the rows of `a` that count, ascending; None for all.
         rows_b: likewise.
+        templates: whether templates are known to have made one side, as `near_pairs` tells of a
+            whole set: a few rows of it may not show it.
     """
     of_a = _distinct(a, np.arange(len(a)) if rows_a is None else rows_a)
     of_b = _distinct(b, np.arange(len(b)) if rows_b is None else rows_b)
     tables = _table(a, of_a, similarity), _table(b, of_b, similarity)
     equal = np.stack(np.intersect1d(of_a.hashes, of_b.hashes, return_indices=True)[1:], axis=1)
     brief, num_templates = _brief_pairs(a, of_a, b, of_b, similarity)
+    if templates:
+        brief, num_templates = brief[:0], num_templates + len(brief)
     pairs = np.concatenate([banding.alike(*tables, similarity), brief, equal])
     rows = _spread(pairs, of_a, of_b)
     return Pairs(rows, banding.shares(a.values, b.values, rows), num_templates)

@@ -58,7 +58,8 @@ def separate(
     """
     own = without(own, ~is_sound)
     near = _among(near_pairs(own.signatures, similarity), is_sound)
-    straddlers = straddling(own, similarity)
+    templates = near.num_templates > 0
+    straddlers = straddling(own, similarity, templates=templates)
     reasons = {
         row: f"near-duplicate of {_origin(own, other)}, which is {_split(own, other)}"
         for row, other in straddlers.rows.tolist()
@@ -66,9 +67,9 @@ def separate(
     is_out = np.zeros(len(own.signatures), np.bool_)
     is_out[straddlers.rows[:, 0]] = True
     left = without(own, is_out)
-    found = leaks(left, memory.domains, similarity, text_shares)
+    found = leaks(left, memory.domains, similarity, text_shares, within=False, templates=templates)
     for other in memory.domains:
-        found += _shared_exams(left, other, similarity)
+        found += _shared_exams(left, other, similarity, templates)
     return Separation(near, straddlers, found, reasons | _leaking(left, found))
 
 
@@ -81,10 +82,12 @@ def without(own: Fingerprints, is_out: Array) -> Fingerprints:
 
 def _among(pairs: Pairs, is_sound: Array) -> Pairs:
     both = is_sound[pairs.rows].all(axis=1)
-    return Pairs(pairs.rows[both], pairs.similarity[both])
+    return Pairs(pairs.rows[both], pairs.similarity[both], pairs.num_templates)
 
 
-def _shared_exams(own: Fingerprints, other: Fingerprints, similarity: float) -> list[Leak]:
+def _shared_exams(
+    own: Fingerprints, other: Fingerprints, similarity: float, templates: bool
+) -> list[Leak]:
     """Dialogues that two domains hold out both: nothing learns them, but the sources overlap."""
     held_out = ("validation", "test")
     pairs = near_pairs_between(
@@ -93,6 +96,7 @@ def _shared_exams(own: Fingerprints, other: Fingerprints, similarity: float) -> 
         similarity,
         rows_a=own.rows_of(*held_out),
         rows_b=other.rows_of(*held_out),
+        templates=templates,
     )
     first = np.unique(pairs.rows[:, 0], return_index=True)[1]
     return [

@@ -88,6 +88,8 @@ class Findings:
     set_aside: Sequence[Reject]
     """The first of them."""
     num_pairs: int
+    num_templates: int
+    """Pairs of brief dialogues that are no near-duplicates, as so many are alike."""
     pairs: Sequence[Pair]
     num_leaks: int
     leaks: Sequence[Pair]
@@ -174,12 +176,21 @@ def _set_aside(findings: Findings) -> dict[str, Any]:
 
 
 def _near_note(findings: Findings) -> str:
-    similarity = findings.settings.similarity
+    alike = (
+        f"alike by {findings.settings.similarity:g} or more (Jaccard index of their words and "
+        "pairs of adjacent words; short ones need more)"
+    )
+    templates = (
+        f" {findings.num_templates:,} pairs of brief dialogues differ in two words and are no "
+        "near-duplicates here: so many are alike that templates must have made them."
+        if findings.num_templates
+        else ""
+    )
     if not findings.num_pairs:
-        return f"No two dialogues are alike by {similarity:g} or more (Jaccard, words in a row)."
+        return f"No two dialogues are {alike}.{templates}"
     return (
-        f"{findings.num_pairs:,} pairs are alike by {similarity:g} or more (Jaccard, words in a "
-        "row). Where a pair straddles two splits, the dialogue on the training side is set aside."
+        f"{findings.num_pairs:,} pairs are {alike}. Where a pair straddles two splits, the "
+        f"dialogue on the training side is set aside.{templates}"
     )
 
 

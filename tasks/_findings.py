@@ -49,6 +49,7 @@ def findings(evidence: Evidence, outcome: Outcome, rejects: Iterable[Reject]) ->
         reasons=reasons,
         set_aside=first,
         num_pairs=len(evidence.separation.near),
+        num_templates=evidence.separation.near.num_templates,
         pairs=_near(evidence),
         num_leaks=len(evidence.separation.leaks),
         leaks=[_leak(evidence, leak) for leak in evidence.separation.leaks[:NUM_SHOWN]],

@@ -261,68 +261,44 @@ def test_a_domain_overrides_a_rule_and_says_why(project: Project) -> None:
         project.validate(**strict)
 
 
-def renumber(rows: list[dict[str, Any]]) -> None:
-    rows[1]["turn"] = 7
+def test_each_expectation_bites(project: Project) -> None:
+    """Every dialogue of a project broken in another way."""
+    project.write([invented(number, "train", "many") for number in range(10)])
+    broken: dict[str, tuple[int, dict[str, Any]]] = {
+        "turns are numbered from 0 on": (1, {"turn": 7}),
+        "a turn's role is system, user or assistant": (2, {"role": "<script>bot</script>"}),
+        "user and assistant take turns": (3, {"role": "user"}),
+        "no dialogue is in two splits": (4, {"split": "test"}),
+        "a split is train, validation or test": (5, {"split": "dev"}),
+        "all turns are of chat": (6, {"domain": "elsewhere"}),
+        "`licence` is filled in": (7, {"licence": None}),
+        "no dialogue stands in the records twice": (8, {"dialogue_id": "a" * 16}),
+    }
 
+    def change(rows: list[dict[str, Any]]) -> None:
+        for number, values in broken.values():
+            rows[6 * number + 1] |= values
+        for turn in range(6):
+            rows[6 * 8 + turn]["dialogue_id"] = rows[0]["dialogue_id"]
 
-def other_role(rows: list[dict[str, Any]]) -> None:
-    rows[0]["role"] = "<script>bot</script>"
-
-
-def same_role(rows: list[dict[str, Any]]) -> None:
-    rows[0]["role"] = rows[1]["role"] = "assistant"
-
-
-def two_splits(rows: list[dict[str, Any]]) -> None:
-    rows[1]["split"] = "test"
-
-
-def other_split(rows: list[dict[str, Any]]) -> None:
-    rows[0]["split"] = rows[1]["split"] = "dev"
-
-
-def other_domain(rows: list[dict[str, Any]]) -> None:
-    rows[0]["domain"] = "elsewhere"
-
-
-def no_licence(rows: list[dict[str, Any]]) -> None:
-    rows[0]["licence"] = None
-
-
-def twice(rows: list[dict[str, Any]]) -> None:
-    rows += rows[:2]
-
-
-def typography(rows: list[dict[str, Any]]) -> None:
-    copies = [dict(row, text=row["text"] + "!", split="test") for row in rows[:2]]
-    rows += [dict(row, dialogue_id="f" * 16) for row in copies]
-
-
-@pytest.mark.parametrize(
-    ("change", "said"),
-    [
-        (renumber, "turns are numbered from 0 on"),
-        (other_role, "a turn's role is system, user or assistant"),
-        (same_role, "user and assistant take turns"),
-        (two_splits, "no dialogue is in two splits"),
-        (other_split, "a split is train, validation or test"),
-        (other_domain, "all turns are of chat"),
-        (no_licence, "`licence` is filled in"),
-        (twice, "no dialogue stands in the records twice"),
-        (typography, "no dialogues that nearly repeat one of another split"),
-    ],
-)
-def test_each_expectation_bites(
-    project: Project, change: Callable[[list[dict[str, Any]]], None], said: str
-) -> None:
     project.rewrite(change)
+    project.settings = project.settings.model_copy(update={"max_turn_characters": 4000})
     with pytest.raises(ValueError, match="not met") as raised:
-        project.validate()
-    assert any(said in line for line in str(raised.value).splitlines())
-    assert said.replace("'", "&#39;") in project.page()
-    failures = project.report()["failures"]
-    assert [failure for failure in failures if said in failure["description"]]
+        project.validate(num_test_dialogues=at_least(0))
+    lines = str(raised.value).splitlines()
+    for said in broken:
+        assert any(said in line for line in lines), said
+        assert said.replace("'", "&#39;") in project.page()
+        failures = project.report()["failures"]
+        assert [failure for failure in failures if said in failure["description"]]
     assert "<script" not in project.page()
+
+
+def test_other_typography_in_another_split_stops_the_chain(project: Project) -> None:
+    copy = tuple(Turn(turn.role, turn.text.upper() + "!") for turn in GOOD[0].turns)
+    project.write([*GOOD, made(copy, "test", "f:copy")])
+    with pytest.raises(ValueError, match="no dialogues that nearly repeat one of another split"):
+        project.validate()
 
 
 def test_a_turn_without_text_is_set_aside(project: Project) -> None:
@@ -391,21 +367,41 @@ def of_daily_dialog(which: slice) -> list[Dialogue]:
     return found[which]
 
 
-@pytest.fixture(params=["invented", "dailydialog"])
-def two_domains(request: pytest.FixtureRequest, tmp_path: Path, params: Params) -> Any:
-    """A project whose first domain is validated, and the dialogues of its second."""
+Domains = tuple[Project, list[Dialogue], list[Dialogue]]
+SOME = at_most(9)
+"""Real corpora have a few straddling near-duplicates of their own."""
+
+
+@pytest.fixture(scope="module", params=["invented", "dailydialog"])
+def validated(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, params: Params
+) -> Domains:
+    """A project whose first domain is validated, with its dialogues and those of its second."""
     if request.param == "invented":
         splits = ("train", "train", "train", "test", "validation")
         first = [invented(n, splits[n % 5], "first") for n in range(20)]
         second = [invented(n, splits[n % 5], "second") for n in range(20)]
     else:
         first, second = of_daily_dialog(slice(0, 150)), of_daily_dialog(slice(300, 400))
-    made = Project(tmp_path, params)
+    project = Project(tmp_path_factory.mktemp("validated"), params)
     bounds = {"max_turn_characters": 4000, "max_turns": 100}
-    made.settings = made.settings.model_copy(update=bounds)
-    made.write(first, "first")
-    made.validate("first", straddling_dialogues=at_most(9))
-    return made, made.kept("first"), second
+    project.settings = project.settings.model_copy(update=bounds)
+    project.write(first, "first")
+    project.validate("first", straddling_dialogues=SOME)
+    project.write(second, "second")
+    report = project.validate("second", after="first", straddling_dialogues=SOME)
+    assert report["leaked_dialogues"] == 0
+    return project, project.kept("first"), project.kept("second")
+
+
+@pytest.fixture
+def two_domains(validated: Domains, tmp_path: Path) -> Domains:
+    """The same in a folder of its own."""
+    project, first, second = validated
+    shutil.copytree(project.folder, tmp_path, dirs_exist_ok=True)
+    own = Project(tmp_path / "own", project.params)
+    own.folder, own.settings = tmp_path, project.settings
+    return own, first, second
 
 
 def in_two_words(dialogue: Dialogue) -> tuple[Turn, ...]:
@@ -419,88 +415,81 @@ def in_two_words(dialogue: Dialogue) -> tuple[Turn, ...]:
     return tuple(turns)
 
 
+WAYS = ("copied", "paraphrased", "under another id")
+
+
 def planted(dialogue: Dialogue, way: str, split: Any = "train") -> Dialogue:
     turns = in_two_words(dialogue) if way == "paraphrased" else dialogue.turns
-    copy = made(turns, split, "second.txt:99")
-    if way == "under another id":
-        return replace(copy, id="f" * 16)
-    return copy
+    copy = made(turns, split, f"planted.txt:{way}")
+    return replace(copy, id="f" * 16) if way == "under another id" else copy
 
 
-WAYS = ["copied", "paraphrased", "under another id"]
+def planted_in_every_way(dialogues: list[Dialogue]) -> dict[str, tuple[Dialogue, Dialogue]]:
+    """For every way a test dialogue, and what is planted of it into the training data."""
+    victims = [each for each in dialogues if each.split == "test"]
+    return {way: (v, planted(v, way)) for way, v in zip(WAYS, victims, strict=False)}
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_a_planted_test_dialogue_of_an_earlier_domain_stops_the_chain(
-    two_domains: tuple[Project, list[Dialogue], list[Dialogue]], way: str
-) -> None:
+def test_planted_test_dialogues_of_an_earlier_domain_stop_the_chain(two_domains: Domains) -> None:
     project, first, second = two_domains
-    victim = next(each for each in first if each.split == "test")
-    project.write(second, "second")
-    clean = project.validate("second", after="first", straddling_dialogues=at_most(9))
-    assert clean["leaked_dialogues"] == 0
-    project.write([*second, planted(victim, way)], "second")
+    planted = planted_in_every_way(first)
+    project.write([*second, *(plant for _, plant in planted.values())], "second")
     with pytest.raises(ValueError, match="leaked_dialogues"):
-        project.validate("second", after="first", straddling_dialogues=at_most(9))
-    page = project.page("second")
-    assert victim.origin in page
-    assert "second.txt:99" in page
+        project.validate("second", after="first", leaked_dialogues=at_most(2))
     report = project.report("second")
     assert [failure["rule"] for failure in report["failures"]] == ["leaked_dialogues"]
-    project.validate(
-        "second",
-        after="first",
-        leaked_dialogues=at_most(0, "warn"),
-        straddling_dialogues=at_most(9),
-    )
-    assert "second.txt:99" not in {each.origin for each in project.kept("second")}
-    (row,) = [row for row in project.set_aside("second") if row.origin == "second.txt:99"]
-    assert row.reason == f"leak: stands in first (test) as well: {victim.origin}"
+    assert report["leaked_dialogues"] == 3
+    for victim, plant in planted.values():
+        assert victim.origin in project.page("second")
+        assert plant.origin in project.page("second")
 
 
-def test_a_copy_that_the_hash_holds_out_too_stops_the_chain_as_well(
-    two_domains: tuple[Project, list[Dialogue], list[Dialogue]],
-) -> None:
+def test_planted_test_dialogues_are_never_learned(two_domains: Domains) -> None:
+    project, first, second = two_domains
+    planted = planted_in_every_way(first)
+    project.write([*second, *(plant for _, plant in planted.values())], "second")
+    project.validate("second", after="first", leaked_dialogues=at_most(0, "warn"))
+    assert [each.id for each in project.kept("second")] == [each.id for each in second]
+    reasons = {row.origin: row.reason for row in project.set_aside("second")}
+    for victim, plant in planted.values():
+        assert reasons[plant.origin] == f"leak: stands in first (test) as well: {victim.origin}"
+
+
+def test_a_copy_that_the_hash_holds_out_too_stops_the_chain_as_well(two_domains: Domains) -> None:
     """Splits follow the content, so ingest puts a true copy into the test split again."""
     project, first, second = two_domains
     victim = next(each for each in first if each.split == "test")
     project.write([*second, planted(victim, "copied", "test")], "second")
     with pytest.raises(ValueError, match="leaked_dialogues"):
-        project.validate("second", after="first", straddling_dialogues=at_most(9))
+        project.validate("second", after="first")
     assert "both are held out" in project.page("second")
 
 
-def test_an_exam_that_an_earlier_domain_learned_stops_the_chain(
-    two_domains: tuple[Project, list[Dialogue], list[Dialogue]],
-) -> None:
+def test_an_exam_that_an_earlier_domain_learned_stops_the_chain(two_domains: Domains) -> None:
     project, first, second = two_domains
     victim = next(each for each in first if each.split == "train")
     project.write([*second, planted(victim, "paraphrased", "test")], "second")
     with pytest.raises(ValueError, match="leaked_dialogues"):
-        project.validate("second", after="first", straddling_dialogues=at_most(9))
+        project.validate("second", after="first")
     assert "it was learned already" in project.page("second")
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_a_planted_test_dialogue_of_the_same_domain_is_set_aside_and_stops_the_chain(
-    two_domains: tuple[Project, list[Dialogue], list[Dialogue]], way: str
+def test_planted_test_dialogues_of_the_same_domain_are_set_aside_and_stop_the_chain(
+    two_domains: Domains,
 ) -> None:
     project, _, second = two_domains
-    second = [each for each in second if each.split != "validation"]
-    project.write(second, "second")
-    natural = project.validate("second", straddling_dialogues=at_most(9))["straddling_dialogues"]
-    victim = next(each for each in project.kept("second") if each.split == "test")
-    project.write([*second, planted(victim, way)], "second")
-    with pytest.raises(ValueError, match="straddling_dialogues") as raised:
-        project.validate("second", straddling_dialogues=at_most(natural))
-    assert len(str(raised.value).splitlines()) == 1
-    report = project.validate("second", straddling_dialogues=at_most(natural, "warn"))
-    assert report["straddling_dialogues"] == natural + 1
-    assert "second.txt:99" not in {each.origin for each in project.kept("second")}
-    assert victim in project.kept("second")
-    (row,) = [row for row in project.set_aside("second") if row.origin == "second.txt:99"]
-    assert row.reason == f"near-duplicate of {victim.origin}, which is test"
-    assert row.kind == "duplicate"
+    planted = planted_in_every_way(second)
+    project.write([*second, *(plant for _, plant in planted.values())], "second")
+    with pytest.raises(ValueError, match="straddling_dialogues"):
+        project.validate("second", straddling_dialogues=at_most(2))
+    report = project.validate("second", straddling_dialogues=at_most(0, "warn"))
+    assert report["straddling_dialogues"] == 3
+    assert project.kept("second") == second
+    rows = {row.origin: row for row in project.set_aside("second")}
+    for victim, plant in planted.values():
+        assert rows[plant.origin].reason == f"near-duplicate of {victim.origin}, which is test"
+        assert rows[plant.origin].kind == "duplicate"
+        assert victim.origin in project.page("second")
     assert "train gives way to test" in project.page("second")
 
 
