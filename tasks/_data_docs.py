@@ -195,11 +195,13 @@ def _near_note(findings: Findings) -> str:
 
 
 def _leak_note(findings: Findings) -> str:
-    if not findings.num_leaks:
-        return f"No test or validation dialogue stands in training data. {findings.earlier}"
+    num = findings.num_leaks
+    if not num:
+        return f"No dialogue that is held out was found anywhere else. {findings.earlier}"
+    leak = "dialogue is" if num == 1 else "dialogues are"
     return (
-        f"{findings.num_leaks:,} dialogues are held out in one domain and trained on in another; "
-        f"those of this domain are set aside. {findings.earlier}"
+        f"{num:,} {leak} held out in one domain and found again in another, or in plain text. "
+        f"{findings.earlier}"
     )
 
 
@@ -218,15 +220,18 @@ def _pairs(pairs: Sequence[Pair], num: int, note: str) -> dict[str, Any]:
 
 
 _MEASURES: dict[RuleName, tuple[str, str]] = {
-    "length_drift": ("lengths", "Kolmogorov–Smirnov distance of characters per dialogue, 0 to 1"),
-    "vocabulary_drift": ("vocabulary", "Jensen–Shannon distance of word shares, 0 to 1"),
-    "embedding_drift": ("meaning", "cosine distance of the mean sentence embeddings, 0 to 2"),
+    "length_drift": (
+        "lengths",
+        "Kolmogorov–Smirnov distance of words per turn or of turns per dialogue, the larger one",
+    ),
+    "vocabulary_drift": ("vocabulary", "Jensen–Shannon distance of the shares of frequent words"),
+    "embedding_drift": ("meaning", "cosine distance of the mean embeddings"),
 }
 
 
 def _drift(drift: Drift) -> dict[str, Any]:
     figures = [
-        {"name": _MEASURES[name][0], "value": f"{value:.3f}", "measure": _MEASURES[name][1]}
+        {"name": _MEASURES[name][0], "value": shown(name, value), "measure": _MEASURES[name][1]}
         for name, value in drift.figures.items()
     ]
     return {

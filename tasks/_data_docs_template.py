@@ -65,10 +65,10 @@ i { font-style: normal; }
 /* The few classes of Bootstrap and Font Awesome that Great Expectations' sections use. */
 .suite h5, .suite h6 { font-size: 0.95rem; margin: 0.8rem 0 0.2rem; }
 .suite table { border-collapse: collapse; width: 100%; margin: 0.4rem 0; font-size: 0.9rem; }
-.suite th { text-align: left; }
+.suite th { text-align: left; white-space: nowrap; }
 .suite th, .suite td { border-bottom: 1px solid var(--line); padding: 0.3rem 0.8rem 0.3rem 0;
   vertical-align: top; overflow-wrap: anywhere; }
-.suite td:first-child:not(:nth-last-child(2)) { width: 4rem; }
+.suite td:first-child:not(:nth-last-child(2)) { width: 5rem; }
 .suite td:last-child { width: 35%; }
 .show-scrollbars { max-height: 12rem; overflow: auto; } .show-scrollbars p { margin: 0; }
 .text-success { color: var(--good); } .text-danger { color: var(--bad); }

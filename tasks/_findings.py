@@ -222,25 +222,39 @@ def _contents(evidence: Evidence) -> list[Content]:
         )
         if kept
     )
-    screening = evidence.screening
-    expected = evidence.settings.language_of(evidence.domain)
-    kinds = sum(evidence.personal.values(), Counter())
-    read = f"of {screening.num_dialogues:,} dialogues that were read"
-    abusive = [_own(evidence, row).origin for row in screening.abusive[:3]]
     contents = [
         Content("Dialogues by split", splits),
-        Content("Languages", screening.languages, f"{read.capitalize()}; expected: {expected}."),
-        Content(
-            "Abuse",
-            {"dialogues with an abusive turn": len(screening.abusive)} if abusive else {},
-            f"{'The worst: ' + ', '.join(abusive) + '; ' if abusive else 'None '}{read}.",
-        ),
-        Content(
-            "Personal data that is still in it",
-            kinds,
-            f"In {len(evidence.personal):,} {read}." if kinds else f"None {read}.",
-        ),
+        _languages(evidence),
+        _abuse(evidence),
+        _personal(evidence),
     ]
     if evidence.survey.labels:
         contents.append(Content("Labels", evidence.survey.labels))
     return contents
+
+
+def _languages(evidence: Evidence) -> Content:
+    expected = evidence.settings.language_of(evidence.domain)
+    read = f"{evidence.screening.num_dialogues:,} dialogues were read; expected: {expected}."
+    return Content("Languages", evidence.screening.languages, read)
+
+
+def _abuse(evidence: Evidence) -> Content:
+    screening = evidence.screening
+    note = (
+        f"{len(screening.abusive):,} of {screening.num_dialogues:,} dialogues that were read hold "
+        "a turn that reads as abuse"
+    )
+    worst = [_own(evidence, row).origin for row in screening.abusive[:3]]
+    return Content("Abuse", {}, f"{note}; the worst: {', '.join(worst)}." if worst else f"{note}.")
+
+
+def _personal(evidence: Evidence) -> Content:
+    kinds = sum(evidence.personal.values(), Counter())
+    note = (
+        f"Left in {len(evidence.personal):,} of {evidence.screening.num_dialogues:,} dialogues "
+        "that were read"
+    )
+    where = [_own(evidence, row).origin for row in [*evidence.personal][:3]]
+    found = f"{note}: {', '.join(where)}." if where else f"{note}."
+    return Content("Personal data", kinds, found)

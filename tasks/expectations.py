@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import html
 import os
+import re
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal
 
 from dialogue.config import DataRule, RuleName, Validate
 from dialogue.facts import DAMAGES, REQUIRED
@@ -125,8 +126,8 @@ def worded(rule: RuleName, bound: DataRule) -> str:
 def shown(rule: RuleName, value: float) -> str:
     """A figure as it is read: shares in per cent, counts whole."""
     if rule.endswith("_share"):
-        return f"{100 * value:.4g}%"
-    return f"{value:.3g}" if rule.endswith("_drift") else f"{value:,.0f}"
+        return f"{100 * value:.3g}%"
+    return f"{value:.3f}".rstrip("0").rstrip(".") if rule.endswith("_drift") else f"{value:,.0f}"
 
 
 def _context() -> Any:
@@ -285,8 +286,8 @@ def _rendered(results: dict[str, Any]) -> dict[str, str]:
         (Path(views) / "sections.j2").write_text(_SECTIONS, encoding="utf-8")
         view = DefaultJinjaPageView(custom_views_directory=views)
         return {
-            name: cast(
-                "str",
+            name: _SUITE_LINK.sub(
+                lambda link: link[1],
                 view.render(ValidationResultsPageRenderer().render(run), template="sections.j2"),
             )
             for name, run in results.items()
@@ -300,6 +301,10 @@ _SECTIONS = """
 {% endfor %}
 """
 """Great Expectations' own sections without the page around them, which loads from the network."""
+
+
+# Their site has a page per suite, ours has not.
+_SUITE_LINK = re.compile(r'<a href="\.\./[^"]*"\s*>(.*?)</a>', re.DOTALL)
 
 
 def _escaped(value: Any) -> Any:
