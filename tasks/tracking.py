@@ -8,6 +8,7 @@ import functools
 import importlib
 import json
 import os
+import re
 import socket
 import sqlite3
 import time
@@ -63,7 +64,8 @@ class RunLog:
 
     def params(self, values: Mapping[str, Value]) -> None:
         """Settings; a setting keeps its first value in MLflow, a second one is refused."""
-        entries = [Param(key, _text(value)) for key, value in values.items()]
+        # MLflow's keys know no `*`, in which a pattern of domains ends.
+        entries = [Param(_NO_KEY.sub("_", key), _text(value)) for key, value in values.items()]
         for batch in _batches(entries):
             self._client.log_batch(self.run_id, params=batch)
 
@@ -225,6 +227,9 @@ def open_tracking(project: Path) -> tuple[Any, str]:
 def tracking_uri(project: Path) -> str:
     """MLFLOW_TRACKING_URI where it is set, else the database that a plain `mlflow ui` opens."""
     return os.environ.get("MLFLOW_TRACKING_URI") or _default_uri(project)
+
+
+_NO_KEY = re.compile(r"[^\w.\-/ :]")
 
 
 def flatten(values: Mapping[str, object], prefix: str = "") -> dict[str, Value]:

@@ -47,6 +47,7 @@ def test_a_stage_leaves_its_settings_curve_data_and_artefacts(
             log.metrics({"loss": 1 / (step + 1), "tokens_per_second": 100.0}, step=step)
         log.metrics({"perplexity": float("nan")})
         log.params({"precision": "bf16"})
+        log.params(tracking.flatten({"domains": {"feedback_*": {"max": 0}}}))
         log.tags({"model_digest": "b" * 64})
         log.dataset("support/train", "c" * 64, tmp_path / "data", "train")
         log.artifact(report)
@@ -63,6 +64,7 @@ def test_a_stage_leaves_its_settings_curve_data_and_artefacts(
         "training.limit": "null",
         "members": '["a", "b"]',
         "precision": "bf16",
+        "domains.feedback__.max": "0",
     }
     tags = stage.data.tags
     assert (tags["stage"], tags["domain"]) == ("finetune@support", "support")
