@@ -35,6 +35,7 @@ from benchmarks.form import Bound, Row, alternate, paired_ratio, report
 from dialogue.config import WheelModel, load_params
 from dialogue.encoding import Encoder, first_kept, tokens_cut
 from dialogue.fingerprints import write_fingerprints
+from dialogue.manifest import write_manifest
 from dialogue.model import load_tokenizer, with_chat_template
 from dialogue.privacy import Scrubber
 from dialogue.records import Dialogue, read_dialogues
@@ -212,6 +213,7 @@ class _Project:
             file.writelines(_lines(turns, number))
         write_fingerprints(self.path / "base")
         _tokenizer().save_pretrained(self.path / "tokenizer")
+        write_manifest(self.path / "tokenizer")
 
     def run(self) -> dict[str, _Cost]:
         """Run the steps one after the other."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from dialogue.config import Params
 from dialogue.log import Log
-from dialogue.manifest import MANIFEST, verify_manifest
+from dialogue.manifest import verify_manifest
 from tasks._encoding import encode_groups, figures_of
 from tasks._step import run
 
@@ -30,8 +30,7 @@ def encode(
         ValueError: the dialogues or the tokenizer are missing or damaged.
     """
     for folder in (valid, tokenizer):
-        if (folder / MANIFEST).exists():
-            verify_manifest(folder)
+        verify_manifest(folder)
     writers = encode_groups(
         valid / "dialogues.parquet",
         tokenizer,

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from dialogue.config import Params, load_params
 from dialogue.log import SilentLog
+from dialogue.manifest import write_manifest
 from dialogue.records import Dialogue, Reject, Split, Turn, write_dialogues, write_rejects
 from perennial.app import application
 from tasks.encode import encode
@@ -53,6 +54,7 @@ def made(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Path:
         Reject("faq:8", "duplicate of faq:1", "old question", "duplicate"),
     ]
     write_rejects(valid / "rejects.parquet", rejects)
+    write_manifest(valid)
     encoded(folder, load_params(folder / "params.yaml"))
     return folder
 

@@ -21,12 +21,18 @@ def dialogue(name: str, split: Split) -> Dialogue:
     return Dialogue(name, turns, "chat", split, "s", "1", "MIT", "d" * 64)
 
 
+def write_valid(folder: Path, dialogues: list[Dialogue]) -> None:
+    """What validation leaves."""
+    write_dialogues(folder / "dialogues.parquet", dialogues)
+    write_manifest(folder)
+
+
 def test_splits_become_shards_that_say_what_was_said(
     params: Params, tiny_model: Path, tmp_path: Path
 ) -> None:
     valid = tmp_path / "valid"
     dialogues = [dialogue("a", "train"), dialogue("b", "test"), dialogue("c", "train")]
-    write_dialogues(valid / "dialogues.parquet", dialogues)
+    write_valid(valid, dialogues)
     encode(
         params,
         SilentLog(),
@@ -49,7 +55,7 @@ def test_splits_become_shards_that_say_what_was_said(
 
 
 def test_equal_dialogues_give_equal_bytes(params: Params, tiny_model: Path, tmp_path: Path) -> None:
-    write_dialogues(tmp_path / "valid" / "dialogues.parquet", [dialogue("a", "train")])
+    write_valid(tmp_path / "valid", [dialogue("a", "train")])
     for name in ("one", "two"):
         encode(
             params,
@@ -67,8 +73,7 @@ def test_equal_dialogues_give_equal_bytes(params: Params, tiny_model: Path, tmp_
 
 def test_damaged_dialogues_are_noticed(params: Params, tiny_model: Path, tmp_path: Path) -> None:
     valid = tmp_path / "valid"
-    write_dialogues(valid / "dialogues.parquet", [dialogue("a", "train")])
-    write_manifest(valid)
+    write_valid(valid, [dialogue("a", "train")])
     path = valid / "dialogues.parquet"
     path.write_bytes(path.read_bytes().replace(b"MIT", b"MIX"))
     with pytest.raises(ValueError, match=r"dialogues\.parquet: damaged"):
@@ -95,7 +100,7 @@ def test_the_chat_template_lies_with_the_tokenizer(tiny_model: Path) -> None:
 def test_records_that_are_not_there_are_named(
     params: Params, tiny_model: Path, tmp_path: Path
 ) -> None:
-    with pytest.raises(ValueError, match=r"dialogues\.parquet: no such records file"):
+    with pytest.raises(ValueError, match=r"manifest\.json: missing"):
         encode(
             params,
             SilentLog(),

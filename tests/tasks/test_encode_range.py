@@ -13,9 +13,10 @@ import pytest
 from dialogue import records
 from dialogue.config import Params
 from dialogue.log import SilentLog
+from dialogue.manifest import write_manifest
 from dialogue.records import Dialogue, Split, Turn, write_dialogues
 from tasks.encode import encode
-from tasks.encode_range import encode_part
+from tasks.encode_range import encode_part, join
 
 ROOT = Path(__file__).parents[2]
 
@@ -33,6 +34,7 @@ def dialogue(number: int) -> Dialogue:
 def valid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(records, "DIALOGUES_PER_GROUP", 10)
     write_dialogues(tmp_path / "valid" / "dialogues.parquet", map(dialogue, range(45)))
+    write_manifest(tmp_path / "valid")
     return tmp_path / "valid"
 
 
@@ -72,9 +74,7 @@ def test_two_processes_write_the_bytes_of_one(
     for process in processes:
         _, said = process.communicate(timeout=60)
         assert process.returncode == 0, said
-    joining = encode_range("join", "--encoded", tmp_path / "joined", *parts)
-    _, said = joining.communicate(timeout=60)
-    assert joining.returncode == 0, said
+    join(parts, tmp_path / "joined")
     files = [path.relative_to(tmp_path / "whole") for path in (tmp_path / "whole").rglob("*.*")]
     assert len(files) == 15
     for name in files:
