@@ -93,7 +93,7 @@ def language_of(text: str) -> str:
     Of a long text the beginning decides. Short ones are guesses: of two-turn commands in English
     4 in 1,000 are taken for something else.
     """
-    beginning = " ".join(text[: 2 * _LANGUAGE_CHARACTERS].split())
+    beginning = " ".join(text[: 2 * _LANGUAGE_CHARACTERS].split())[:_LANGUAGE_CHARACTERS]
     if not any(map(str.isalpha, beginning)):
         return "und"
     code = str(_detector().detect(beginning, model="lite")[0]["lang"])

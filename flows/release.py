@@ -91,7 +91,7 @@ def _register(params: Params, project: Path) -> Registration:
         model=project / rounds.candidate_folder(graph, domain),
         verdict=project / graph.output("gate", "*.json"),
         evidence=project / graph.output(f"evaluate@{domain}", "scores/*") / rounds.EVIDENCE,
-        data=project / graph.output(f"validate@{domain}", "data/*/*").parent,
+        data=project / graph.output(f"validate@{domain}", "data/valid/*").parent,
     )
 
 
