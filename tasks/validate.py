@@ -62,8 +62,7 @@ def validate(
     memory = read_fingerprints(earlier)
     path = records / "dialogues.parquet"
     evidence = gathered(domain, settings, counts, memory, path, profile)
-    frames = expectations.Frames(SCHEMA.names, _frame(evidence), evidence.figures)
-    outcome = expectations.check(frames, settings, domain)
+    outcome = expectations.check(_frames(evidence), settings, domain)
     found = findings(evidence, outcome, read_rejects(records / "rejects.parquet"))
     _write(docs / "index.html", page(found))
     content = _report(evidence, outcome)
@@ -91,12 +90,13 @@ def _counts(path: Path) -> dict[str, int]:
     return counts
 
 
-def _frame(evidence: Evidence) -> pd.DataFrame:
-    """A row of numbers for each dialogue that is kept, and its id."""
+def _frames(evidence: Evidence) -> expectations.Frames:
+    """What is checked: of each dialogue that is kept its id and numbers, no texts."""
     kept = evidence.is_kept
     ids = evidence.own.facts.column("dialogue_id").filter(pa.array(kept))
     facts = {name: values[kept] for name, values in evidence.survey.facts.items()}
-    return pd.DataFrame({"dialogue_id": ids.to_pandas(), **facts})
+    dialogues = pd.DataFrame({"dialogue_id": ids.to_pandas(), **facts})
+    return expectations.Frames(SCHEMA.names, dialogues, evidence.figures)
 
 
 def _write_valid(valid: Path, records: Path, evidence: Evidence) -> None:
