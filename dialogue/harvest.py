@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import collections
-import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from dialogue.privacy import STRUCTURED, find
 from dialogue.records import Turn, content_digest
 from dialogue.serving.store import Answer, Rating
 
 _ANONYMOUS = "(no user given)"
 _PERSONAL = {
-    "an e-mail address": re.compile(r"[\w.+-]+@[\w-]+(\.[\w-]+)+"),
-    "a telephone or card number": re.compile(r"(?<![\w.])\+?\d(?:[ ()./-]{0,2}\d){8,}(?![\w])"),
+    "email": "an e-mail address",
+    "phone": "a telephone number",
+    "card": "a card number",
+    "iban": "an account number",
+    "ip": "an IP address",
+    "key": "a key or a password",
 }
 
 
@@ -112,10 +116,9 @@ def _untrue(answer: Answer, said: Collection[str], disliked: Collection[str]) ->
 
 
 def _personal(answer: Answer) -> str | None:
-    for what, pattern in _PERSONAL.items():
-        if any(pattern.search(turn.text) for turn in answer.turns):
-            return f"it seems to hold {what}"
-    return None
+    found = (finding for turn in answer.turns for finding in find(turn.text, STRUCTURED))
+    first = next(found, None)
+    return None if first is None else f"it seems to hold {_PERSONAL[first.kind]}"
 
 
 def _prefixes(history: tuple[Turn, ...]) -> list[str]:

@@ -37,6 +37,8 @@ _DETECTORS: dict[str, Callable[[str], Spans]] = {
     "name": names,
 }
 KINDS: tuple[str, ...] = ("email", "phone", "card", "iban", "ip", "key", "name")
+STRUCTURED: tuple[str, ...] = tuple(kind for kind in KINDS if kind != "name")
+"""Kinds whose form says what they are; a name has none."""
 _PLACEHOLDER = re.compile("|".join(rf"\[{kind.upper()}\]" for kind in KINDS))
 
 

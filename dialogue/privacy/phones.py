@@ -19,9 +19,9 @@ _OTHER = re.compile(
     r"|97[89][- ]?[0-9](?:[- ]?[0-9]){9})(?![0-9])"  # ISBN-13
     r"|ISBN[-: 013]{0,6}[0-9][0-9 -]{7,16}[0-9X]"
     r"|(?<![0-9])(?:19|20)[0-9]{2}(?:0[1-9]|1[0-2])(?:[0-2][0-9]|3[01])(?![0-9])"
-    r"|[0-9](?:[0-9., ]*[0-9])? ?(?:(?:won|euros?|dollars?|yuan|rmb|usd|eur|people|units|kg|km)\b"
-    r"|[元块人个件万亿%])"
-    r"|[$€£¥₹] ?[0-9](?:[0-9., ]*[0-9])?"
+    r"|(?<![0-9])(?!1[3-9][0-9]{9}[^0-9])[0-9](?:[0-9.,]{0,20}[0-9])? ?(?:[元块人个件万亿%]"
+    r"|(?:won|euros?|dollars?|yuan|rmb|usd|eur|people|units|kg|km)\b)"
+    r"|[$€£¥₹] ?[0-9](?:[0-9., ]{0,20}[0-9])?"
     r"|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}",  # UUID
     re.IGNORECASE,
 )
@@ -30,6 +30,7 @@ _RUN = re.compile(
     r"(?:\(?\+|\()? ?[0-9](?:[ ()./\t-]{0,3}[0-9])*"
 )
 _MOST_PARTS = 8
+_COUNTING = re.compile(r"[0-9] +[0-9](?![0-9])")  # Single digits are a list, or a table.
 _EXTENSION = re.compile(
     r" ?(?:,? ?(?:ext|extension|x|durchwahl)\.?|转|分机) ?[0-9]{1,6}(?![0-9])", re.IGNORECASE
 )
@@ -101,8 +102,11 @@ def _in_run(text: str, run: re.Match[str]) -> Iterator[tuple[int, int]]:
 
 def _last(text: str, parts: list[tuple[int, int]], first: int, start: int) -> int | None:
     """The last part of the longest number that begins at `start`, if one does."""
+    if _COUNTING.match(text, start):
+        return None
+    most = min(first + _MOST_PARTS, len(parts)) - 1
     said = _said(text, start)
-    ends = range(min(first + _MOST_PARTS, len(parts)) - 1, first - 1, -1)
+    ends = range(most, first - 1, -1)
     for last in ends:
         if is_phone(text[start : parts[last][1]], doubtful=said == "other"):
             return last

@@ -107,16 +107,25 @@ def test_empty_replies_are_set_aside(service: Service) -> None:
     ("said", "what"),
     [
         ("write to ann.b+c@example.co.uk", "an e-mail address"),
-        ("call +49 (0)151 2345 6789", "a telephone or card number"),
-        ("4111-1111-1111-1111 is my card", "a telephone or card number"),
+        ("call +49 (0)151 2345 6789", "a telephone number"),
+        ("4111-1111-1111-1111 is my card", "a card number"),
+        ("pay to DE89 3704 0044 0532 0130 00", "an account number"),
+        ("I am at 192.0.2.17", "an IP address"),
+        ("my password is hunter2", "a key or a password"),
     ],
 )
 def test_personal_data_is_set_aside(service: Service, said: str, what: str) -> None:
     service.say(said, "sure")
-    assert service.harvest().reasons == {f"it seems to hold {what}": 1}
+    service.say("who are you?", said)
+    found = service.harvest()
+    assert kept(found) == []
+    assert found.reasons == {f"it seems to hold {what}": 2}
 
 
-@pytest.mark.parametrize("said", ["in 2024 I was 33", "at 10:30, room 7", "me @ home"])
+@pytest.mark.parametrize(
+    "said",
+    ["in 2024 I was 33", "at 10:30, room 7", "me @ home", "version 10.0.0", "order 123456789"],
+)
 def test_ordinary_figures_are_no_personal_data(service: Service, said: str) -> None:
     liked = service.say(said, "sure")
     assert kept(service.harvest()) == [liked]
