@@ -97,16 +97,17 @@ def _ordered(kinds: Collection[str]) -> tuple[str, ...]:
 def _find(text: str, kinds: tuple[str, ...]) -> list[Finding]:
     if not suspicious(text) and "name" not in kinds:
         return []
-    spelled, positions = plain(text)
+    spelled, places = plain(text)
     found: list[Finding] = []
     start = 0
     for placeholder in _PLACEHOLDER.finditer(spelled):
         found += _search(spelled, start, placeholder.start(), kinds)
         start = placeholder.end()
     found += _search(spelled, start, len(spelled), kinds)
-    if positions is None:
+    if places is None:
         return found
-    return [Finding(positions[f.start], positions[f.end - 1] + 1, f.kind) for f in found]
+    starts, ends = places
+    return [Finding(starts[f.start], ends[f.end - 1], f.kind) for f in found]
 
 
 def _search(text: str, start: int, end: int, kinds: tuple[str, ...]) -> list[Finding]:

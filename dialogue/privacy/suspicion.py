@@ -33,6 +33,7 @@ def suspicious(text: str) -> bool:
         or "[at" in low
         or "::" in low
         or "_" in low
+        or "\\" in low
         or (("akia" in low or "asia" in low or "glpat" in low) and _LETTERS_ONLY(low) is not None)
         or ("pass" in low and _PASSWORD(low) is not None)
         or (" at " in low and _HOST(low) is not None)

@@ -1,0 +1,114 @@
+"""None of 500 planted personal items gets past ingestion: not into data, reports or logs."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from dialogue.config import FileSource, Params
+from dialogue.log import SilentLog, Value
+from dialogue.records import read_dialogues, read_rejects
+from tasks.ingest import ingest
+from tests.dialogue import privacy_corpus as corpus
+
+
+class Heard(SilentLog):
+    """A log that writes down everything it is told."""
+
+    def __init__(self) -> None:
+        self.told: list[Any] = []
+
+    def params(self, values: Mapping[str, Value]) -> None:
+        self.told.append(values)
+
+    def metrics(self, values: Mapping[str, float], step: int | None = None) -> None:
+        self.told.append(values)
+
+    def tags(self, values: Mapping[str, str]) -> None:
+        self.told.append(values)
+
+    def dataset(self, name: str, digest: str, path: Path, context: str) -> None:
+        self.told.append((name, digest, path, context))
+
+    def artifact(self, path: Path) -> None:
+        self.told.append(path)
+
+
+@pytest.fixture(scope="module")
+def examples() -> list[corpus.Example]:
+    return corpus.personal()
+
+
+@pytest.fixture
+def planted(examples: list[corpus.Example], tmp_path: Path) -> Path:
+    """Dialogues that hold an item on either side, and rows of every sort that is set aside."""
+    lines = []
+    for number, example in enumerate(examples):
+        turns = [
+            {"role": "user", "content": f"{number}: {example.text}"},
+            {"role": "assistant", "content": f"you said: {example.text}"},
+        ]
+        line = json.dumps({"messages": turns}, ensure_ascii=number % 2 == 0)
+        sorts = {
+            3: line[: len(line) - 9],
+            5: json.dumps({"messages": turns[:1]}),
+            7: json.dumps({"messages": example.text}),
+            9: json.dumps({"text": example.text}),
+            11: json.dumps({"messages": [{"role": example.text, "content": "x"}, *turns]}),
+            13: f"{line}\n{line}",
+        }
+        lines.append(sorts.get(number % 15, line))
+    path = tmp_path / "planted.jsonl"
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+def test_no_planted_item_is_in_data_reports_or_logs(
+    params: Params,
+    planted: Path,
+    examples: list[corpus.Example],
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    source = FileSource(
+        kind="file", path=str(planted), format="messages", licence="MIT", limit=None
+    )
+    settings = params.ingest.model_copy(update={"sources": {"chat": source}})
+    log, out = Heard(), tmp_path / "out"
+    with caplog.at_level(logging.DEBUG):
+        ingest(
+            params.model_copy(update={"ingest": settings}),
+            log,
+            domain="chat",
+            records=out / "records",
+            report=out / "report.json",
+        )
+    dialogues = list(read_dialogues(out / "records" / "dialogues.parquet"))
+    rejects = list(read_rejects(out / "records" / "rejects.parquet"))
+    assert len(dialogues) > 250
+    assert len(rejects) > 100
+    written = "\n".join((*_strings(out), *capfd.readouterr(), caplog.text, repr(log.told)))
+    assert "[EMAIL]" in written  # Were nothing read back, nothing would be missed either.
+    assert [example.item for example in examples if example.item in written] == []
+
+
+def _strings(folder: Path) -> Iterator[str]:
+    """Every string of every file in the folder, and every file's bytes as they are."""
+    for path in sorted(folder.rglob("*")):
+        if not path.is_file():
+            continue
+        yield path.read_bytes().decode("utf-8", "replace")
+        if path.suffix == ".parquet":
+            table = pq.read_table(path)
+            yield str(table.schema.metadata)
+            for row in table.to_pylist():
+                yield from map(str, row.values())
+        if path.suffix == ".json":
+            yield json.dumps(json.loads(path.read_text(encoding="utf-8")), ensure_ascii=False)
