@@ -10,7 +10,6 @@ from dialogue.config import Params, load_params
 from dialogue.manifest import read_manifest
 from tasks import releases
 from tasks._verdict import read_verdict
-from tasks.freshness import source_changed
 from tasks.graph import Graph
 from tasks.releases import Release, Store
 from tasks.settings import append_entry, edited_params
@@ -54,22 +53,6 @@ def begin_round(project: Path, graph: Graph) -> bool:
         else:
             lesson["against"] = wanted
     return True
-
-
-def changed_sources(project: Path, graph: Graph) -> list[str]:
-    """The ingest stages whose file is another one than when they ran.
-
-    A file of the user's is no dependency that dvc.yaml could name, for its path is a setting; what
-    ingest noted of it is.
-    """
-    sources = load_params(project / PARAMS).ingest.sources
-    stages = {domain: f"ingest@{domain}" for domain in sources}
-    return [
-        stage
-        for domain, stage in stages.items()
-        if stage in graph.parents
-        and source_changed(sources[domain], project / graph.output(stage, "*.json"))
-    ]
 
 
 def next_feedback_round(params: Params) -> str:

@@ -14,9 +14,11 @@ from prefect import flow
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.task_runners import ThreadPoolTaskRunner
 
+from dialogue.config import load_params
 from flows import rounds
 from flows.stages import EVENTS, StageResult, run_stages
 from tasks import tracking
+from tasks.freshness import current_graph
 from tasks.graph import Graph, read_graph
 from tasks.processes import Processes
 
@@ -39,10 +41,10 @@ def train() -> dict[str, Any]:
         StageError: a stage failed.
     """
     project = Path.cwd()
-    graph = read_graph(project)
+    params = load_params(project / rounds.PARAMS)
+    graph = current_graph(project, params)
     if rounds.begin_round(project, graph):
-        graph = read_graph(project)
-    graph = graph.forcing(rounds.changed_sources(project, graph))
+        graph = current_graph(project, params)
     with _pipeline(project, graph) as pipeline:
         results = _run(project, graph, pipeline)
         if pipeline and rounds.begin_round(project, read_graph(project)):

@@ -55,9 +55,9 @@ def _nothing_to_do(project: Path, params: Params) -> dict[str, Any] | None:
     """The end of the last run, where nothing changed since: found without starting Prefect."""
     from flows import rounds
     from tasks import releases
-    from tasks.graph import read_graph
+    from tasks.freshness import current_graph
 
-    graph = read_graph(project)
+    graph = current_graph(project, params)
     if rounds.begin_round(project, graph) or graph.stale:
         return None
     verdict = rounds.verdict_of(project, graph)

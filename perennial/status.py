@@ -54,11 +54,12 @@ def _print_champion(console: Console, store: Store) -> None:
 
 def _print_candidate(console: Console, project: Path, params: Params, store: Store) -> None:
     from flows import rounds
-    from tasks.graph import ProjectBusy, read_graph
+    from tasks.freshness import current_graph
+    from tasks.graph import ProjectBusy
 
     console.print(f"[bold]candidate[/bold]  {params.candidate}")
     try:
-        graph = read_graph(project)
+        graph = current_graph(project, params)
     except ProjectBusy as busy:
         console.print(f"  {busy}", markup=False)
         return

@@ -1,12 +1,32 @@
-"""Whether a source still is what ingest read: DVC knows its settings, and not its bytes."""
+"""What is stale: what DVC says, and the sources whose files changed, which it cannot see."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
 
-from dialogue.config import FileSource, Source
+from dialogue.config import FileSource, Params, Source
 from dialogue.sources import raw_files
+from tasks.graph import Graph, read_graph
+
+
+def current_graph(project: Path, params: Params) -> Graph:
+    """The graph, with the ingest of every file that is another one than when it ran as stale.
+
+    A file of the user's is no dependency that dvc.yaml could name, for its path is a setting; what
+    ingest noted of it is.
+
+    Raises:
+        ValueError: as for `read_graph`.
+    """
+    graph = read_graph(project)
+    changed = [
+        stage
+        for domain, source in params.ingest.sources.items()
+        if (stage := f"ingest@{domain}") in graph.parents
+        and source_changed(source, project / graph.output(stage, "*.json"))
+    ]
+    return graph.forcing(changed)
 
 
 def source_changed(source: Source, report: Path) -> bool:

@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
-from dialogue.config import Params
+from dialogue.config import FileSource, Params
 from dialogue.digests import file_digest
-from dialogue.records import Reject, Turn
+from dialogue.privacy import Scrubber
+from dialogue.records import Dialogue, Turn
 from dialogue.serving.store import Answer, ReplyStore
-from dialogue.sources.formats.jsonl import read_messages
+from dialogue.sources import read
 from tasks.feedback import feedback
 
 
@@ -51,12 +52,9 @@ def harvested(params: Params, replies: Path, **more: Any) -> tuple[Path, dict[st
 
 def test_liked_dialogues_become_a_source(few: Params, replies: Path) -> None:
     source, report = harvested(few, replies)
-    with source.open("rb") as stream:
-        drafts = list(read_messages("round1.jsonl", stream))
-    assert not any(isinstance(draft, Reject) for draft in drafts)
-    assert [draft.turns for draft in drafts if not isinstance(draft, Reject)] == [
-        [("user", "hello 0"), ("assistant", "Grüß dich! 🙂")],
-        [("user", "hello 1"), ("assistant", "so\u2028so\nwell")],
+    assert [row.turns for row in _rows(few, source) if isinstance(row, Dialogue)] == [
+        (Turn("user", "hello 0"), Turn("assistant", "Grüß dich! 🙂")),
+        (Turn("user", "hello 1"), Turn("assistant", "so\u2028so\nwell")),
     ]
     assert report == {
         "rated": 4,
@@ -85,7 +83,7 @@ def test_every_dialogue_leads_back_to_its_reply_and_to_no_person(
 
 def test_too_few_leave_a_report_and_no_source(params: Params, replies: Path) -> None:
     source, report = replies.with_name("round1.jsonl"), replies.with_name("round1.json")
-    with pytest.raises(ValueError, match=r"2 dialogues are worth a round, 20 are needed") as few:
+    with pytest.raises(ValueError, match=r"2 dialogues are worth a round, 150 are needed") as few:
         feedback(params, replies=replies, source=source, report=report, earlier=())
     assert str(report) in str(few.value)
     assert "\n" not in str(few.value)
@@ -104,3 +102,17 @@ def test_nothing_served_nothing_learned(params: Params, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"nothing was served yet; start `perennial serve`"):
         harvested(params, tmp_path / "replies.sqlite")
     assert list(tmp_path.iterdir()) == []
+
+
+def _rows(params: Params, source: Path) -> list[Any]:
+    """What ingest reads of a harvested source."""
+    return list(
+        read(
+            FileSource(kind="file", path=str(source), format="messages", licence="MIT"),
+            "feedback_1",
+            test_share=0.0,
+            validation_share=0.0,
+            scrubber=Scrubber(params.ingest.scrub),
+            max_row_bytes=params.ingest.max_row_bytes,
+        )
+    )

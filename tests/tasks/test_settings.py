@@ -40,7 +40,7 @@ def test_entries_go_to_the_end_of_their_section(params: Path) -> None:
     after = params.read_text()
     assert "  first: {after: assistant}\n  second: {after: first}\n\ningest:\n" in after
     block = "      kind: file\n      path: a.jsonl\n      format: messages\n      licence: MIT\n"
-    assert f"    first:\n{block}    second:\n{block}\nvalidate:\n" in after
+    assert f"    first:\n{block}    second:\n{block}\n# The unlabelled text" in after
     added = [line for line in after.splitlines() if line not in before.splitlines()]
     assert len(added) == 2 + 2 * 4
     assert load_params(params).candidate == "second"
