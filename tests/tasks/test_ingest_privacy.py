@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+import yaml
 
 from dialogue.config import FileSource, Params
+from dialogue.containment import grams
+from dialogue.fingerprints import write_fingerprints
 from dialogue.log import SilentLog, Value
 from dialogue.records import read_dialogues, read_rejects
 from tasks.ingest import ingest
 from tests.dialogue import privacy_corpus as corpus
+
+ROOT = Path(__file__).parents[2]
 
 
 class Heard(SilentLog):
@@ -97,6 +105,53 @@ def test_no_planted_item_is_in_data_reports_or_logs(
     written = "\n".join((*_strings(out), *capfd.readouterr(), caplog.text, repr(log.told)))
     assert "[EMAIL]" in written  # Were nothing read back, nothing would be missed either.
     assert [example.item for example in examples if example.item in written] == []
+
+
+def test_no_planted_item_is_in_tracking_or_on_the_page(
+    planted: Path, examples: list[corpus.Example], tmp_path: Path
+) -> None:
+    """Both steps as DVC starts them, with MLflow's own database and artefacts."""
+    project = tmp_path / "project"
+    project.mkdir()
+    settings = yaml.safe_load((ROOT / "params.yaml").read_text())
+    source = {"kind": "file", "path": str(planted), "format": "messages", "licence": "MIT"}
+    settings["curriculum"] = {"chat": {"after": "base"}}
+    settings["ingest"]["sources"] = {"chat": source}
+    settings["validate"]["embedder"] = None
+    (project / "params.yaml").write_text(yaml.safe_dump(settings))
+    write_fingerprints(project / "base", text=grams(["some text"]))
+    ingested = _step(project, "ingest", records="records", report="ingest.json")
+    assert ingested.returncode == 0, ingested.stderr
+    validated = _step(
+        project,
+        "validate",
+        records="records",
+        earlier="base",
+        valid="valid",
+        fingerprints="fingerprints",
+        docs="docs",
+        report="validate.json",
+        profile="profile.json",
+    )
+    assert (project / "docs" / "index.html").is_file(), validated.stderr
+    assert (project / "mlflow.db").is_file()
+    (project / "params.yaml").unlink()
+    said = (ingested.stdout, ingested.stderr, validated.stdout, validated.stderr)
+    written = "\n".join((*_strings(project), *said))
+    assert "[EMAIL]" in written
+    assert [example.item for example in examples if example.item in written] == []
+
+
+def _step(project: Path, step: str, **paths: str) -> subprocess.CompletedProcess[str]:
+    options = [word for name, path in paths.items() for word in (f"--{name}", path)]
+    return subprocess.run(
+        [sys.executable, "-m", f"tasks.{step}", "--domain", "chat", *options],
+        cwd=project,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
 def _strings(folder: Path) -> Iterator[str]:
