@@ -259,4 +259,5 @@ def test_a_failed_expectation_stops_its_chain_and_leaves_its_report(project: Pat
     assert (project / "models" / "music" / "manifest.json").read_bytes() == before
     write_source(project, "music")
     output = succeed(project, "perennial", "run")
-    assert "2 stages ran" in output, output
+    assert "finetune@music started" not in output, output
+    assert "v2 is champion" in output, output

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -90,6 +90,7 @@ def test_coverage_of_a_skewed_ratio_is_near_nominal() -> None:
 
 
 @settings(max_examples=60, deadline=None)
+@example(values=[0.0, 0.0, 0.0, 0.0, -1.0], threshold=-1.0, alpha=0.01)
 @given(
     values=st.lists(st.floats(-5, 5), min_size=5, max_size=30),
     threshold=st.floats(-3, 3),
@@ -101,7 +102,9 @@ def test_the_test_agrees_with_the_interval(
     sample = of_mean(values, resamples=400)
     low, _ = interval(sample, 1 - 2 * alpha)
     if low > threshold:
-        assert p_value(sample, threshold) <= alpha + 0.01
+        # Beyond every resample p stays what their number can show at best, BCa's shift included.
+        least = p_value(sample, float(sample.resampled[0]) - 1.0)
+        assert p_value(sample, threshold) <= max(alpha + 0.01, least)
     if low < threshold:
         assert p_value(sample, threshold) >= alpha - 0.01
 
