@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from dialogue.config import FileSource, Params, Source
@@ -11,36 +12,43 @@ from tasks.graph import Graph, read_graph
 
 
 def current_graph(project: Path, params: Params) -> Graph:
-    """The graph, with the ingest of every file that is another one than when it ran as stale.
+    """The graph, with every stage that read a file which is another one now as stale.
 
     A file of the user's is no dependency that dvc.yaml could name, for its path is a setting; what
-    ingest noted of it is.
+    `ingest` and `gather` noted of it is.
 
     Raises:
         ValueError: as for `read_graph`.
     """
     graph = read_graph(project)
+    read: dict[str, tuple[Source, ...]] = {
+        f"ingest@{domain}": (source,) for domain, source in params.ingest.sources.items()
+    }
+    read["gather"] = params.gather.sources
     changed = [
         stage
-        for domain, source in params.ingest.sources.items()
-        if (stage := f"ingest@{domain}") in graph.parents
-        and source_changed(source, project / graph.output(stage, "*.json"))
+        for stage, sources in read.items()
+        if stage in graph.parents
+        and sources_changed(sources, project / graph.output(stage, "*.json"))
     ]
     return graph.forcing(changed)
 
 
-def source_changed(source: Source, report: Path) -> bool:
-    """Whether a file source differs from the one that ingest reported on.
+def sources_changed(sources: Sequence[Source], report: Path) -> bool:
+    """Whether a file among the sources differs from the one that is reported.
 
-    Packages and hub datasets are pinned and never do. Where ingest has not run, or the source
-    cannot be had, it is for ingest to run or to say so.
+    Packages and hub datasets are pinned and never do. Where the stage has not run, or a source
+    cannot be had, it is for the stage to run or to say so.
     """
-    if not isinstance(source, FileSource):
+    files = [source for source in sources if isinstance(source, FileSource)]
+    if not files:
         return False
     try:
         noted = json.loads(report.read_text(encoding="utf-8"))["files"]
-        before = [(each["name"], each["sha256"]) for each in noted]
-        now = [(raw.name, raw.digest) for raw in raw_files(source)]
+        before = {(each["name"], each["sha256"]) for each in noted}
+        now = [(raw.name, raw.digest) for source in files for raw in raw_files(source)]
     except (OSError, ValueError, KeyError, TypeError):
         return False
-    return before != now
+    if len(files) == len(sources) and len(now) != len(noted):
+        return True
+    return not before.issuperset(now)
