@@ -18,6 +18,7 @@ from typing import Annotated
 import typer
 
 from dialogue.config import load_params
+from dialogue.manifest import verify_manifest
 from tasks._encoding import encode_groups, join_parts
 from tasks._environment import quiet_environment
 
@@ -35,6 +36,8 @@ def encode_part(
     part: Annotated[Path, typer.Option(help="the folder to write")],
 ) -> None:
     """Encode some row groups, by the settings of params.yaml in this folder."""
+    verify_manifest(valid)
+    verify_manifest(tokenizer)
     encode_groups(
         valid / "dialogues.parquet",
         tokenizer,
