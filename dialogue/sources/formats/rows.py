@@ -12,6 +12,7 @@ from typing import IO, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from dialogue.privacy.excerpts import excerpt
 from dialogue.records import Reject
 from dialogue.sources.draft import set_aside
 from dialogue.sources.formats.json_stream import json_items
@@ -250,6 +251,6 @@ def _check_columns(
     missing = [column for column in columns if column not in found]
     if missing:
         raise ValueError(
-            f"{name}:1: no column `{missing[0]}`, only {', '.join(found)}; correct "
-            f"`{reading.where}.columns`"
+            f"{name}:1: no column `{missing[0]}`, only {excerpt(', '.join(found), 200)}; correct "
+            f"`{reading.where}.columns`; does the file have a header line?"
         )
