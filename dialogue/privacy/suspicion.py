@@ -17,16 +17,16 @@ _CAPITALS = b"AJSMNO"
 _HARMLESS = bytes(
     code
     for code in range(256)
-    if code >= 0x80 or (chr(code).isalpha() and code not in _CAPITALS) or code in b" .,'\"!?;"
+    if code >= 0x80 or (chr(code).isalpha() and code not in _CAPITALS) or code in b" \n.,'\"!?;"
 )
 _NO_DIGITS = bytes(set(range(256)) - set(b"0123456789"))
 
 # The words of `keys` behind which a secret may stand that `_is_cued` does not name.
 _FOREIGN_CUES = ("contraseña", "пароль", "密码", "口令", "密钥", "令牌", "秘钥")
 # Patterns that ignore case take these for the letters, `str.lower` does not.
-_ALIKE = (("ſ", "s"), ("\u1c82", "о"))
-_ODD = re.compile(r"[a-z0-9][!@#$%^&*+=~|?]+[a-z0-9]|[!@#$%^&*]{2}").search
-_MIXED = re.compile("[a-z][A-Z]+[a-z]").search
+_ALIKE = (("ſ", "s"), ("ı", "i"), ("i\u0307", "i"), ("\u1c82", "о"))
+_ODD = re.compile("[!@#$%^&*+=~|?][a-z0-9!@#$%^&*+=~|?]").search
+_MIXED = re.compile("[A-Z](?<=[a-z].)[A-Z]*[a-z]").search
 
 _HOST = re.compile(
     r" at [a-z0-9-]+(?:\.[a-z0-9]| dot | ?点| ?[\[({<] ?(?:dot|\.|点))", re.IGNORECASE
@@ -36,7 +36,8 @@ _SIX_COLONS = re.compile(":[0-9a-f]{0,4}:").search
 _FOUR_PARTS = re.compile(r"[0-9](?:[\[(]?\.[\])]?[0-9]{1,3}){3}").search
 _SEVEN_DIGITS = re.compile(r"[0-9](?:[^0-9A-Za-z\n]{0,3}[0-9]){6}").search
 _ACCOUNT = re.compile("[0-9]{2}(?<=[a-z]{2}..)(?:[ -]?[a-z0-9]){11}").search
-# From the text's beginning, a word and the space behind it at a time: to search is slower.
+# From the text's beginning, a word and the space behind it at a time: to search is slower, as are
+# classes of more than one character.
 _LONG_WORD = re.compile("(?:[^ ]{0,14} +)*+[^ ]{15}").match
 
 
@@ -74,7 +75,7 @@ def _is_cued(low: str) -> bool:
 
 def _telling(spelled: str, low: str, signs: bytes, *, is_cued: bool) -> bool:
     """Whether the digits, signs and capitals of a text may be more than a price or a time."""
-    if _LONG_WORD(spelled) is not None and ISSUED.search(spelled) is not None:
+    if _LONG_WORD(spelled.replace("\n", " ")) is not None and ISSUED.search(spelled) is not None:
         return True
     signs = signs.translate(None, _CAPITALS)
     if not signs:

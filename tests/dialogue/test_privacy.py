@@ -149,6 +149,7 @@ _CUES = st.sampled_from(
             "pw=",
             "token: ",
             "SECRET ",
+            "CREDENTİALS ",
             "paſſword is ",
             "api key ",
             "kennwort ist ",
