@@ -68,8 +68,10 @@ def suspicious(text: str) -> bool:
 
 def _is_cued(low: str) -> bool:
     """Whether a word stands in it, or what looks like one, behind which a secret may stand."""
-    return ("pass" in low or "pw" in low or "key" in low or "token" in low) or (
-        "cre" in low or "kenn" in low or "senha" in low
+    return (
+        ("pass" in low or "pw" in low or "key" in low or "token" in low)
+        or ("secret" in low or "credential" in low)
+        or ("kennwort" in low or "senha" in low)
     )
 
 
