@@ -24,7 +24,7 @@ class Section(BaseModel):
 
 
 def _as_texts(value: Any) -> Any:
-    """Labels are often numbers or truth values, which YAML reads as such: they are texts here."""
+    """Labels and roles may be numbers or truth values to YAML: they are texts here."""
     if not isinstance(value, dict):
         return value
     return {
@@ -41,7 +41,7 @@ class _SourceSection(Section):
     limit: int | None = Field(default=None, ge=1)
     columns: dict[str, str] | None = None
     """Which column of a table holds what, as {what it is for us: its name in the file}."""
-    roles: dict[str, str] | None = None
+    roles: Annotated[dict[str, str] | None, BeforeValidator(_as_texts)] = None
     """What a role column says, as {word in the file: user, assistant or system}."""
     labels: Annotated[dict[str, str] | None, BeforeValidator(_as_texts)] = None
     """What labels are called, as {label in the file: word that is learned}."""

@@ -117,7 +117,7 @@ def title(source: Source) -> str:
     if isinstance(source, WheelSource):
         return source.package
     if isinstance(source, HubSource):
-        return f"{source.id}@{source.revision}/{source.split}"
+        return hub.title(source)
     assert isinstance(source, FileSource)
     return source.path
 

@@ -120,6 +120,12 @@ def matching(pattern: str, names: Collection[str], holder: str) -> list[str]:
     raise ValueError(f"{holder} holds no member `{pattern}`{hint}")
 
 
+def is_litter(name: str) -> bool:
+    """Whether a file is one that macOS leaves beside others, and no content of an archive."""
+    *folders, last = name.split("/")
+    return "__MACOSX" in folders or last == ".DS_Store" or last.startswith("._")
+
+
 def check_names(path: Path, names: Iterable[str]) -> None:
     """Refuse an archive of which a member would land outside of it, whether it is asked for or not.
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from dialogue.config import FileSource
-from dialogue.sources.archive import matching
+from dialogue.sources.archive import is_litter, matching
 from dialogue.sources.raw import RawFile, from_path
 from dialogue.sources.zipped import is_zip, zip_members
 
@@ -38,7 +38,8 @@ def _globbed(path: Path, source: FileSource) -> tuple[RawFile, ...]:
         raise ValueError(f"{path}: a glob names its files itself; leave `members` out")
     root = Path(*path.parts[: _num_plain(path)])
     pattern = str(Path(*path.parts[_num_plain(path) :]))
-    files = sorted(each for each in root.glob(pattern) if not each.is_dir())
+    found = (each for each in root.glob(pattern) if not each.is_dir())
+    files = sorted(each for each in found if not is_litter(each.name))
     if not files:
         raise ValueError(f"{path}: the glob finds no file; correct the path")
     for each in files:
@@ -55,7 +56,7 @@ def _num_plain(path: Path) -> int:
 def _of_folder(folder: Path, source: FileSource) -> tuple[RawFile, ...]:
     if not source.members:
         raise ValueError(f"{folder}: the source is a folder; name files in it by `members`")
-    names = list(_names(folder))
+    names = [name for name in _names(folder) if not is_litter(name)]
     chosen = [name for member in source.members for name in matching(member, names, str(folder))]
     for name in chosen:
         _check_inside(folder / name, folder)

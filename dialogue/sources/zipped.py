@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+import lzma
 import zipfile
 import zlib
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import IO
 
-from dialogue.sources.archive import check_names, matching
+from dialogue.sources.archive import check_names, is_litter, matching
 from dialogue.sources.raw import RawFile, from_stream
 from dialogue.sources.unpacking import ZIP_MAGIC, DamagedError, check_bounds
+
+# RuntimeError: it is encrypted. OSError: bzip2's.
+_DAMAGES = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    EOFError,
+    OSError,
+    NotImplementedError,
+    RuntimeError,
+)
 
 
 def is_zip(path: Path) -> bool:
@@ -22,6 +34,8 @@ def is_zip(path: Path) -> bool:
 def zip_members(path: Path, name: str, members: Sequence[str]) -> tuple[RawFile, ...]:
     """The members of a zip (its only one where none is named), checked whole before any is read.
 
+    What macOS adds to a zip is no member.
+
     Raises:
         ValueError: it is damaged, holds no such member or one that would leave it, or a member
             unpacks to too much.
@@ -30,12 +44,13 @@ def zip_members(path: Path, name: str, members: Sequence[str]) -> tuple[RawFile,
         with zipfile.ZipFile(path) as archive:
             sizes = {info.filename: info for info in archive.infolist() if not info.is_dir()}
             check_names(path, sizes)
+            sizes = {each: info for each, info in sizes.items() if not is_litter(each)}
             patterns = members or _only(path, sizes)
             chosen = [each for pattern in patterns for each in matching(pattern, sizes, str(path))]
             return tuple(
                 _zip_member(path, name, sizes[each], each) for each in dict.fromkeys(chosen)
             )
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, zlib.error) as error:
+    except _DAMAGES as error:
         raise ValueError(f"{path}: no readable zip: {error}; is the file whole?") from error
 
 

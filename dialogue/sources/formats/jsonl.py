@@ -7,11 +7,9 @@ from typing import IO, Any
 
 from dialogue.records import Reject
 from dialogue.sources.draft import Draft, set_aside
-from dialogue.sources.formats.fields import field, given_id, objects, role_of
+from dialogue.sources.formats.fields import ROLES, field, given_id, objects, role_of
 from dialogue.sources.formats.rows import excerpt_of, object_rows, table_rows
 from dialogue.sources.reading import Reading, columns_of
-
-_ROLES = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
 
 
 def read_messages(name: str, stream: IO[bytes], reading: Reading) -> Iterator[Draft | Reject]:
@@ -25,7 +23,7 @@ def read_messages(name: str, stream: IO[bytes], reading: Reading) -> Iterator[Dr
             continue
         try:
             turns = [
-                (role_of(field(message, "role", str), _ROLES), _content(message))
+                (role_of(field(message, "role", str), ROLES), _content(message))
                 for message in objects(row, "messages")
             ]
             yield Draft(origin, turns, given_id=given_id(row, "id"))

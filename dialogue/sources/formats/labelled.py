@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from typing import IO, Any
 
@@ -13,6 +14,8 @@ from dialogue.sources.formats.rows import Row, excerpt_of, table_rows
 from dialogue.sources.formats.table import text_of
 from dialogue.sources.labelled import entities_label, labelled_draft
 from dialogue.sources.reading import Reading, columns_of, shown
+
+_WHOLE = re.compile(r"^(-?[0-9]+)\.0+$")
 
 
 def read_labelled(name: str, stream: IO[bytes], reading: Reading) -> Iterator[Draft | Reject]:
@@ -52,7 +55,11 @@ def _label(row: Row, column: str, reading: Reading) -> str:
 def _named(value: Any, column: str, reading: Reading) -> str:
     if isinstance(value, bool):
         value = str(value).lower()
-    return reading.label(text_of({column: value}, column).strip())
+    text = text_of({column: value}, column).strip()
+    if reading.labels is not None and text not in reading.labels:
+        # Numbers of a column with gaps are often written as floats.
+        text = _WHOLE.sub(r"\1", text)
+    return reading.label(text)
 
 
 def _entities(row: Row, column: str, text: str) -> list[tuple[str, str]]:

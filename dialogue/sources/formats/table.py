@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from hashlib import blake2b
-from typing import IO, Any
+from typing import IO
 
 from dialogue.records import Reject
 from dialogue.sources.draft import MAX_TURNS, Draft, set_aside
-from dialogue.sources.formats.fields import ROLES, given_id, role_of
+from dialogue.sources.formats.fields import ROLES, given_id, plain_number, role_of
 from dialogue.sources.formats.rows import Row, excerpt_of, table_rows
 from dialogue.sources.reading import Reading, columns_of, shown
 
@@ -20,8 +20,9 @@ _KNOWN = frozenset(("user", "assistant", "system"))
 def read_table(name: str, stream: IO[bytes], reading: Reading) -> Iterator[Draft | Reject]:
     """Dialogues of one row each (`prompt`, `response`, perhaps `system`, `id`), or of a row a turn.
 
-    With a row a turn (`dialogue`, `role`, `text`), the rows of a dialogue stand together, in their
-    order. Who `role` names may be said by `roles`; usual words for the two are known.
+    With a row a turn (`dialogue`, `role`, `text`, perhaps `system`), the rows of a dialogue stand
+    together, in their order. Who `role` names may be said by `roles`; usual words for the two are
+    known. What the first row has as `system` goes before all; later rows say the same, or nothing.
 
     Raises:
         ValueError: `columns` or `roles` is none, a column is missing, the table is damaged, or a
@@ -33,6 +34,8 @@ def read_table(name: str, stream: IO[bytes], reading: Reading) -> Iterator[Draft
         if reading.roles is not None:
             raise ValueError(f"{reading.where}.roles: pairs have no role column; remove it")
         return _pairs(rows, columns)
+    if "id" in columns:
+        raise ValueError(f"{reading.where}.columns.id: `dialogue` is the id here; remove it")
     return _dialogues(rows, columns, reading)
 
 
@@ -76,6 +79,8 @@ def _dialogues(
                 raise ValueError(row.reason)
             if key is None or current is None:
                 raise ValueError(f"no dialogue: `{columns['dialogue']}` is blank")
+            if "system" in columns:
+                current.set_system(_system(row, columns["system"]))
             role = role_of(text_of(row, columns["role"]), roles)
             current.add(role, text_of(row, columns["text"]))
         except ValueError as error:
@@ -100,8 +105,22 @@ class _Dialogue:
         self.origin = origin
         self.is_spoilt = False
         self._max_bytes = max_bytes
+        self._system: str | None = None
         self._turns: list[tuple[str, str]] = []
         self._num_characters = 0
+
+    def set_system(self, text: str) -> None:
+        """What a row has as system text, before its turn is added; blank for nothing.
+
+        Raises:
+            ValueError: it is not what the first row has.
+        """
+        if self._system is None:
+            self._system = text
+            if text:
+                self.add("system", text)
+        elif text not in ("", self._system):
+            raise ValueError("another system text than in the dialogue's first row")
 
     def add(self, role: str, text: str) -> None:
         """The next row.
@@ -120,13 +139,17 @@ class _Dialogue:
         return Draft(self.origin, self._turns)
 
 
+def _system(row: Row, column: str) -> str:
+    return "" if plain_number(row.get(column)) is None else text_of(row, column).strip()
+
+
 def text_of(row: Row, column: str) -> str:
-    """A cell as text.
+    """A cell as text; 1.0 is `1`.
 
     Raises:
         ValueError: it is missing, or neither a text nor a number.
     """
-    value: Any = row.get(column)
+    value = plain_number(row.get(column))
     if value is None:
         raise ValueError(f"missing field: `{column}`")
     if isinstance(value, str):

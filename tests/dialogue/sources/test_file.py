@@ -136,6 +136,34 @@ def test_a_damaged_zip_is_told(tmp_path: Path) -> None:
         names_of(path)
 
 
+def test_what_macos_leaves_is_passed_over(tmp_path: Path) -> None:
+    litter = ("__MACOSX/._a.jsonl", "__MACOSX/x/b.jsonl", "._a.jsonl", "x/.DS_Store")
+    names: dict[str, str | bytes] = dict.fromkeys((*litter, "a.jsonl"), messages("a"))
+    path = zipped(tmp_path / "c.zip", names)
+    assert names_of(path) == names_of(path, "*") == [f"{path}/a.jsonl"]
+    for name, content in names.items():
+        (tmp_path / "d" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "d" / name).write_text(str(content))
+    assert names_of(tmp_path / "d", "*") == [f"{tmp_path}/d/a.jsonl"]
+    assert names_of(tmp_path / "d" / "*.jsonl") == [f"{tmp_path}/d/a.jsonl"]
+
+
+@pytest.mark.parametrize("method", ["deflate", "bzip2", "lzma"])
+def test_a_damaged_zip_of_any_method_is_told(tmp_path: Path, method: str) -> None:
+    methods = {"deflate": zipfile.ZIP_DEFLATED, "bzip2": zipfile.ZIP_BZIP2}
+    path = tmp_path / "c.zip"
+    with zipfile.ZipFile(path, "w", methods.get(method, zipfile.ZIP_LZMA)) as archive:
+        archive.writestr("a.jsonl", "".join(messages(f"{number}") for number in range(99)))
+    content = path.read_bytes()
+    start = 30 + len("a.jsonl")
+    for at in (start + 4, start + 20):
+        damaged = bytearray(content)
+        damaged[at] ^= 255
+        path.write_bytes(damaged)
+        with pytest.raises(ValueError, match=r"c.zip: no readable zip: .*is the file whole"):
+            names_of(path)
+
+
 def test_what_is_no_file_is_told(tmp_path: Path) -> None:
     path = tmp_path / "chat.jsonl"
     with pytest.raises(ValueError, match="the source's file is missing"):

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import gzip
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -50,6 +52,37 @@ def test_rows_are_streamed_into_a_format(tmp_path: Path) -> None:
     assert first.turns[0].text == "héllo"
     assert first.source == f"{tmp_path}@main/train"
     assert first.origin.endswith("/train:1")
+
+
+def test_configurations_are_told_apart(tmp_path: Path) -> None:
+    source = hub_source(tmp_path)
+    one, two = (source.model_copy(update={"configuration": name}) for name in ("zh", "en"))
+    assert sources.title(source) == f"{tmp_path}@main/train"
+    assert sources.title(one) == f"{tmp_path}@main/zh/train"
+    (first,), (second,) = sources.raw_files(one), sources.raw_files(two)
+    assert first.name != second.name
+    assert first.digest != second.digest
+
+
+def test_only_a_commit_is_a_pin(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    sources.raw_files(hub_source(tmp_path).model_copy(update={"revision": "0123456789" * 4}))
+    assert not caplog.messages
+    sources.raw_files(hub_source(tmp_path))
+    (said,) = caplog.messages
+    assert "revision `main` is a name that may move, and no pin" in said
+
+
+def test_a_stream_that_breaks_off_is_told_with_its_row(tmp_path: Path) -> None:
+    row = json.dumps({"text": os.urandom(500).hex()}) + "\n"
+    packed = gzip.compress(row.encode())
+    source = hub_source(tmp_path, form="text_column")
+    (tmp_path / "train-0.jsonl.gz").write_bytes(packed[:-200])
+    with pytest.raises(ValueError, match=r"split `train`: .*ended before.*check id.*connection"):
+        texts(source)
+    (tmp_path / "train-0.jsonl.gz").write_bytes(packed + packed)
+    (tmp_path / "train-1.jsonl.gz").write_bytes(packed[:-200])
+    with pytest.raises(ValueError, match=r"split `train`, past row 2: .*ended before"):
+        texts(source)
 
 
 def test_a_text_column_is_plain_text(tmp_path: Path) -> None:

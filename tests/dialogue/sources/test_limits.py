@@ -105,7 +105,8 @@ def test_a_turn_of_20_mb_is_refused(tmp_path: Path, form: str) -> None:
     count, reason, seconds, peak = measured(path, name, **options)
     assert count == 0
     assert "too large: more than 1048576 bytes" in reason
-    assert seconds < 1
+    # A tenth as a rule; the bound is for machines that are busy otherwise.
+    assert seconds < 5
     assert peak < 200
 
 
@@ -147,7 +148,8 @@ def test_a_dialogue_of_a_million_turns_is_refused(
     count, reason, seconds, peak = measured(path, form, max_row_bytes, **options)
     assert count == 0
     assert reason.startswith("too ")
-    assert seconds < 1
+    # A tenth as a rule; the bound is for machines that are busy otherwise.
+    assert seconds < 5
     assert peak < 200
 
 

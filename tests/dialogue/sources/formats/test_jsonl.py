@@ -41,6 +41,13 @@ def test_openai_roles_and_parts() -> None:
     assert row.origin == "f:1"
 
 
+def test_every_format_knows_the_same_speakers() -> None:
+    said = [{"role": role, "content": role} for role in ("系统", "用户", "客服")]
+    row = messages({"messages": said})
+    assert isinstance(row, Draft)
+    assert [role for role, _ in row.turns] == ["system", "user", "assistant"]
+
+
 @pytest.mark.parametrize(
     ("row", "reason"),
     [

@@ -50,6 +50,13 @@ def test_labels_are_texts_numbers_truths_or_lists_and_may_be_renamed() -> None:
     ]
 
 
+def test_a_label_that_is_not_there_is_none_and_whole_floats_are_numbers() -> None:
+    lines = "\n".join(f'{{"t": "a", "y": {value}}}' for value in ("NaN", "1.0", '"1.0"', "[1.0]"))
+    assert labels_of(rows_of(lines, LABEL)) == ["missing field: `y`", "1", "1.0", "1"]
+    assert labels_of(rows_of(lines, LABEL, {"1": "good"}))[1:] == ["good"] * 3
+    assert labels_of(rows_of("t,y\na,1.0\n", LABEL, {"1.0": "good", "1": "bad"})) == ["good"]
+
+
 def test_entities_are_cut_out_of_the_text_in_its_order() -> None:
     spans = [[3, 5, "CITY"], {"start": 0, "end": 2, "label": "PER"}]
     row = {"t": "张三在北京。", "y": spans}

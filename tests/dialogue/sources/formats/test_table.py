@@ -5,7 +5,9 @@ import json
 from typing import Any
 
 import pytest
+import yaml
 
+from dialogue.config import FileSource
 from dialogue.records import Reject
 from dialogue.sources.draft import Draft
 from dialogue.sources.formats.table import read_table
@@ -49,6 +51,43 @@ def test_rows_may_be_turns_with_the_roles_of_any_trade() -> None:
     )
 
 
+def test_the_first_row_of_a_dialogue_may_have_a_system_text() -> None:
+    columns = {**TURNS, "system": "s"}
+    text = "conv,who,said,s\n1,user,a,be kind\n1,bot,b,\n1,user,c, be kind\n2,user,d,\n"
+    one, two = rows_of(text, columns)
+    assert isinstance(one, Draft)
+    assert isinstance(two, Draft)
+    assert one.turns == [("system", "be kind"), ("user", "a"), ("assistant", "b"), ("user", "c")]
+    assert two.turns == [("user", "d")]
+    (other,) = rows_of(text.replace("\n1,bot,b,", "\n1,bot,b,be rude"), columns)[:1]
+    assert isinstance(other, Reject)
+    assert other.reason.startswith("another system text than in the dialogue's first row")
+
+
+def test_numbers_are_what_they_were_before_a_gap_made_floats_of_them() -> None:
+    rows = [{"conv": key, "who": who, "said": 2.0} for key, who in ((1.0, 0.0), (1, 1), (2.5, 0))]
+    lines = "\n".join(map(json.dumps, rows))
+    one, two = rows_of(lines, TURNS, {"0": "user", "1": "assistant"})
+    assert isinstance(one, Draft)
+    assert one.turns == [("user", "2"), ("assistant", "2")]
+    assert isinstance(two, Draft)
+    (pair,) = rows_of('{"q": "a", "a": "b", "n": 7.0}', {"prompt": "q", "response": "a", "id": "n"})
+    assert isinstance(pair, Draft)
+    assert pair.given_id == "7"
+    (blank,) = rows_of('{"conv": NaN, "who": "user", "said": "x"}', TURNS)
+    assert isinstance(blank, Reject)
+    assert blank.reason == "no dialogue: `conv` is blank"
+
+
+def test_roles_may_be_numbers_to_yaml() -> None:
+    options = yaml.safe_load("roles: {0: user, true: assistant}")
+    source = FileSource(kind="file", path="f", format="table", licence="MIT", **options)
+    assert source.roles == {"0": "user", "true": "assistant"}
+    lines = [{"conv": 1, "who": who, "said": "x"} for who in (0, True)]
+    (row,) = rows_of("\n".join(map(json.dumps, lines)), TURNS, dict(source.roles or {}))
+    assert isinstance(row, Draft)
+
+
 def test_a_dialogue_with_a_damaged_row_amidst_it_is_set_aside_whole() -> None:
     short, other = rows_of("conv,who,said\n1,user,a\n1,bot\n1,bot,b\n2,user,c\n", TURNS)
     assert isinstance(short, Reject)
@@ -73,6 +112,7 @@ def test_a_dialogue_that_does_not_end_is_not_held() -> None:
     ("columns", "roles", "said"),
     [
         ({"prompt": "q"}, None, r"x.columns: \{prompt\} is no column map.*\{prompt: …, response"),
+        ({**TURNS, "id": "who"}, None, "x.columns.id: `dialogue` is the id here; remove it"),
         ({**TURNS, "prompt": "q"}, None, "is no column map of this format"),
         ({"prompt": "q", "response": "r"}, None, "f:1: no column `q`, only conv, who, said"),
         (TURNS, {"A": "bot"}, "ingest.sources.x.roles.A: `bot` is no role"),
