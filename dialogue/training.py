@@ -6,13 +6,16 @@ import csv
 import math
 import shutil
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
+from torch.nn import functional
 from transformers import PreTrainedModel
 
 from dialogue.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
@@ -20,12 +23,25 @@ from dialogue.config import Training
 from dialogue.interruption import deferred_interruption
 from dialogue.log import Log
 from dialogue.model import autocast, choose_device, choose_precision
-from dialogue.objective import negative_log_likelihood
+from dialogue.objective import negative_log_likelihood, supervised_states
 from dialogue.packing import Batch, Plan, collate, plan_steps, supervised_tokens
 from dialogue.progress import Progress
 from dialogue.shards import Shard
 
 _FINAL_RATE_SHARE = 0.1
+
+
+class Regularizer(Protocol):
+    """What a lifelong strategy adds to the response loss."""
+
+    def on_batch(self, logits: Tensor, batch: Batch, indices: tuple[int, ...]) -> Tensor | None:
+        """Nats, summed over the micro-batch, a scalar: added to its summed response loss.
+
+        `logits` [S, V] are those of the supervised positions; `indices` are places in `examples`.
+        """
+
+    def on_step(self, parameters: Mapping[str, nn.Parameter]) -> Tensor | None:
+        """A scalar, added once per optimizer step to the mean loss of a token."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +67,7 @@ def train(
     pad_id: int,
     checkpoints: Path,
     label: str,
+    regularizer: Regularizer | None = None,
 ) -> Trained:
     """Train the parameters that require a gradient, in place.
 
@@ -64,6 +81,7 @@ def train(
         pad_id: a token id for padding; it is never read.
         checkpoints: a folder of the run's own, removed at the end.
         label: what the progress line says.
+        regularizer: what is added to the loss; it must follow from its arguments alone.
 
     Raises:
         ValueError: there is nothing to train on, a loss or a gradient is not finite (the batch is
@@ -84,7 +102,7 @@ def train(
         seed=settings.seed,
     )
     model.to(device)  # type: ignore[arg-type]  # the wrapper's types hide the method's
-    run = _Run(model, examples, plan, settings, checkpoints, pad_id)
+    run = _Run(model, examples, plan, settings, checkpoints, pad_id, regularizer)
     run.resume()
     trained = run.go(log, label)
     shutil.rmtree(checkpoints, ignore_errors=True)
@@ -127,7 +145,9 @@ class _Run:
         settings: Training,
         checkpoints: Path,
         pad_id: int,
+        regularizer: Regularizer | None,
     ) -> None:
+        self.regularizer = regularizer
         self.model, self.examples, self.plan = model, examples, plan
         self.settings, self.checkpoints, self.pad_id = settings, checkpoints, pad_id
         self.supervised: NDArray[np.int64] = supervised_tokens(examples)
@@ -201,9 +221,10 @@ class _Run:
         for part in micro_batches:
             batch = self._batch(part)
             with autocast(self.precision, self.device):
-                total = negative_log_likelihood(self.model, batch).sum()
+                total = self._response_loss(batch, part)
             (total / count).backward()  # type: ignore[no-untyped-call]
             loss += float(total.detach()) / count
+        loss += self._step_penalty()
         norm = float(nn.utils.clip_grad_norm_(self.learning.values(), self.settings.gradient_clip))
         if not (math.isfinite(loss) and math.isfinite(norm)):
             raise ValueError(self._not_finite(loss, norm, micro_batches))
@@ -218,6 +239,25 @@ class _Run:
             "gradient_norm": norm,
             "supervised_tokens": seen + count,
         }
+
+    def _response_loss(self, batch: Batch, indices: tuple[int, ...]) -> Tensor:
+        """Summed over the micro-batch, with what the regularizer adds to it."""
+        if self.regularizer is None:
+            return negative_log_likelihood(self.model, batch).sum()
+        head = self.model.get_output_embeddings()  # type: ignore[no-untyped-call]
+        assert head is not None
+        logits: Tensor = head(supervised_states(self.model, batch)).float()
+        total = functional.cross_entropy(logits, batch.targets, reduction="sum")
+        added = self.regularizer.on_batch(logits, batch, indices)
+        return total if added is None else total + added
+
+    def _step_penalty(self) -> float:
+        """What the regularizer adds once a step; its gradient joins the others."""
+        added = None if self.regularizer is None else self.regularizer.on_step(self.learning)
+        if added is None:
+            return 0.0
+        added.backward()  # type: ignore[no-untyped-call]
+        return float(added.detach())
 
     def _batch(self, indices: tuple[int, ...]) -> Batch:
         sequences = [self.examples[i] for i in indices]
