@@ -17,6 +17,9 @@ from dialogue.near_duplicates import Pairs, Rows, near_pairs_between
 
 TEXT = "plain text"
 
+_TRAINING = ("train",)
+_HELD_OUT = ("validation", "test")
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -33,6 +36,7 @@ class Leak:
     """A held-out dialogue, and what it was found again in.
 
     Attributes:
+        training: what it was found in; where both are held out, the domain's own dialogue.
         similarity: estimated Jaccard index with a dialogue; with plain text, the share of the
             dialogue's word 8-grams that stand in it.
     """
@@ -49,28 +53,33 @@ def leaks(
     text_shares: NDArray[np.float32] | None = None,
     containment: float = 0.7,
     *,
-    within: bool = True,
     templates: bool = False,
 ) -> list[Leak]:
-    """Leaks that come with a domain: within it, and both ways between it and earlier ones.
+    """Leaks that come with a domain, both ways between it and earlier ones, and what both hold out.
 
-    Each held-out dialogue is named once for each domain it leaks into, with the most similar
-    training dialogue found.
+    Every dialogue of the domain that takes part in a leak is named once for each earlier domain,
+    with the most similar dialogue found there. Where both are held out, nothing learns them, but
+    the sources overlap.
 
     Args:
-        own: the domain that is about to be learned.
+        own: the domain that is about to be learned; what straddles its own splits is out already.
         earlier: the domains before it.
         similarity: least Jaccard index of a near-duplicate.
         text_shares: float32[N], how much of each own dialogue the plain text of pretraining
             holds (`dialogue.containment.Containment.shares`).
         containment: the share from which a dialogue counts as contained.
-        within: whether to look within it at all; no need to once `straddling` rows are out.
         templates: whether templates made the domain's brief dialogues (`near_pairs` tells).
     """
-    found = _between(own, own, similarity, templates) if within else []
-    for other in earlier:
-        found += _between(own, other, similarity, templates)
-        found += _between(other, own, similarity, templates)
+    found: list[Leak] = []
+    for ours, theirs in ((_HELD_OUT, _TRAINING), (_TRAINING, _HELD_OUT), (_HELD_OUT, _HELD_OUT)):
+        for other in earlier:
+            pairs = _nearest(
+                own, own.rows_of(*ours), other, other.rows_of(*theirs), similarity, templates
+            )
+            for (row, their_row), share in zip(pairs.rows.tolist(), pairs.similarity, strict=True):
+                places = place(own, row), place(other, their_row)
+                held_out, training = places if theirs == _TRAINING else places[::-1]
+                found.append(Leak(held_out, training, round(float(share), 3)))
     if text_shares is not None:
         found += _in_text(own, text_shares, containment)
     return found
@@ -102,22 +111,10 @@ def straddling(own: Fingerprints, similarity: float, *, templates: bool = False)
     )
 
 
-def _between(
-    held_out: Fingerprints, training: Fingerprints, similarity: float, templates: bool
-) -> list[Leak]:
-    """Held-out dialogues of one domain whose near-duplicates another trains on."""
-    pairs = _nearest(
-        held_out,
-        held_out.rows_of("validation", "test"),
-        training,
-        training.rows_of("train"),
-        similarity,
-        templates,
-    )
-    return [
-        Leak(_place(held_out, row), _place(training, other), round(float(share), 3))
-        for (row, other), share in zip(pairs.rows.tolist(), pairs.similarity, strict=True)
-    ]
+def place(own: Fingerprints, row: int) -> Place:
+    """Where a dialogue stands."""
+    (facts,) = own.facts.slice(row, 1).to_pylist()
+    return Place(own.domain, facts["split"], facts["dialogue_id"], facts["origin"])
 
 
 def _nearest(
@@ -135,14 +132,9 @@ def _nearest(
 
 def _in_text(own: Fingerprints, shares: NDArray[np.float32], least: float) -> list[Leak]:
     assert len(shares) == len(own.signatures), own.domain
-    rows = own.rows_of("validation", "test")
+    rows = own.rows_of(*_HELD_OUT)
     text = Place(TEXT, "train", "", "")
     return [
-        Leak(_place(own, row), text, round(float(shares[row]), 3))
+        Leak(place(own, row), text, round(float(shares[row]), 3))
         for row in rows[shares[rows] >= least].tolist()
     ]
-
-
-def _place(fingerprints: Fingerprints, row: int) -> Place:
-    (facts,) = fingerprints.facts.slice(row, 1).to_pylist()
-    return Place(fingerprints.domain, facts["split"], facts["dialogue_id"], facts["origin"])

@@ -15,8 +15,8 @@ import pyarrow.compute as pc
 
 from dialogue.facts import Array
 from dialogue.fingerprints import SCHEMA, Fingerprints, Memory
-from dialogue.leakage import TEXT, Leak, Place, leaks, straddling
-from dialogue.near_duplicates import Pairs, near_pairs, near_pairs_between
+from dialogue.leakage import TEXT, Leak, leaks, straddling
+from dialogue.near_duplicates import Pairs, near_pairs
 
 ASIDE = "set aside"
 """The split of a dialogue that is out of the comparison."""
@@ -29,8 +29,7 @@ class Separation:
     Attributes:
         near: pairs of near-duplicate rows within the domain.
         straddling: pairs of a row that goes and the row of another split that it repeats.
-        leaks: held-out dialogues found again in another domain or in plain text; where both
-            sides are held out, the domain's own dialogue is `training`.
+        leaks: held-out dialogues found again in another domain or in plain text.
         reasons: why a row goes, by row.
     """
 
@@ -67,9 +66,7 @@ def separate(
     is_out = np.zeros(len(own.signatures), np.bool_)
     is_out[straddlers.rows[:, 0]] = True
     left = without(own, is_out)
-    found = leaks(left, memory.domains, similarity, text_shares, within=False, templates=templates)
-    for other in memory.domains:
-        found += _shared_exams(left, other, similarity, templates)
+    found = leaks(left, memory.domains, similarity, text_shares, templates=templates)
     return Separation(near, straddlers, found, reasons | _leaking(left, found))
 
 
@@ -83,28 +80,6 @@ def without(own: Fingerprints, is_out: Array) -> Fingerprints:
 def _among(pairs: Pairs, is_sound: Array) -> Pairs:
     both = is_sound[pairs.rows].all(axis=1)
     return Pairs(pairs.rows[both], pairs.similarity[both], pairs.num_templates)
-
-
-def _shared_exams(
-    own: Fingerprints, other: Fingerprints, similarity: float, templates: bool
-) -> list[Leak]:
-    """Dialogues that two domains hold out both: nothing learns them, but the sources overlap."""
-    held_out = ("validation", "test")
-    pairs = near_pairs_between(
-        own.signatures,
-        other.signatures,
-        similarity,
-        rows_a=own.rows_of(*held_out),
-        rows_b=other.rows_of(*held_out),
-        templates=templates,
-    )
-    first = np.unique(pairs.rows[:, 0], return_index=True)[1]
-    return [
-        Leak(place(other, theirs), place(own, ours), round(float(share), 3))
-        for (ours, theirs), share in zip(
-            pairs.rows[first].tolist(), pairs.similarity[first], strict=True
-        )
-    ]
 
 
 def _leaking(own: Fingerprints, found: Sequence[Leak]) -> dict[int, str]:
@@ -126,12 +101,6 @@ def _leaking(own: Fingerprints, found: Sequence[Leak]) -> dict[int, str]:
     )
     rows = np.flatnonzero(leaking.to_numpy()).tolist()
     return {row: reasons[names[row].as_py()] for row in rows}
-
-
-def place(own: Fingerprints, row: int) -> Place:
-    """Where a dialogue stands."""
-    (facts,) = own.facts.slice(row, 1).to_pylist()
-    return Place(own.domain, facts["split"], facts["dialogue_id"], facts["origin"])
 
 
 def _origin(own: Fingerprints, row: int) -> str:

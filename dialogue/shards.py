@@ -12,7 +12,7 @@ import json
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from itertools import groupby
 from pathlib import Path
 from types import TracebackType
@@ -127,6 +127,15 @@ def pack(rows: Iterable[tuple[str, str, Encoded]], vocabulary_size: int) -> Shar
     return _build(listed, np.dtype(np.uint16 if vocabulary_size <= 2**16 else np.uint32))
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What a shard holds of its records: the row groups `first` to `end` (not included) of all."""
+
+    first: int
+    end: int
+    num_groups: int
+
+
 class ShardWriter:
     """Writes a shard a chunk at a time; it can be opened once the block ends without an error.
 
@@ -136,10 +145,15 @@ class ShardWriter:
         folder: the shard's; what was in it goes.
         dtype: the tokens' type.
         made_from: digests and settings that the tokens follow from, for tracing.
+        part: which part of the records it holds, if not all: it is then there to be joined only.
     """
 
     def __init__(
-        self, folder: Path, dtype: np.dtype[Any], made_from: Mapping[str, str | int]
+        self,
+        folder: Path,
+        dtype: np.dtype[Any],
+        made_from: Mapping[str, str | int],
+        part: Part | None = None,
     ) -> None:
         self.num_sequences = self.num_tokens = self.num_supervised = 0
         self.digest = ""
@@ -147,6 +161,7 @@ class ShardWriter:
         self._folder = folder
         self._dtype = dtype
         self._made_from = dict(made_from)
+        self._part = part
         self._lengths: list[NDArray[np.int64]] = []
         self._domains: list[tuple[str, int]] = []
         self._files = ExitStack()
@@ -203,13 +218,15 @@ class ShardWriter:
         path = self._folder / _OFFSETS
         starts = [np.zeros(1, dtype=np.int64)]
         np.save(path, np.cumsum(np.concatenate([*starts, *self._lengths])), allow_pickle=False)
-        facts = {
+        facts: dict[str, Any] = {
             "dtype": self._dtype.name,
             "domains": self._domains,
             "made_from": self._made_from,
             "files": {name: each.hexdigest() for name, each in self._hashes.items()}
             | {_OFFSETS: file_digest(path)},
         }
+        if self._part is not None:
+            facts["part"] = astuple(self._part)
         self.digest = _facts_digest(facts)
         (self._folder / _DESCRIPTION).write_bytes(_description(facts, self.digest))
 
@@ -235,13 +252,13 @@ def write_shard(folder: Path, shard: Shard) -> str:
 
 
 def join_shards(folder: Path, parts: Sequence[Path]) -> ShardWriter:
-    """Join shards that were made in parts, as if they had been written in one go.
+    """Join shards that were made in parts, named in any order, as if written in one go.
 
     Returns:
         The closed writer, which knows the digest and how much was written.
 
     Raises:
-        ValueError: a part is missing or damaged, or they were not made from the same.
+        ValueError: a part is missing, doubled or damaged, or they were not made from the same.
     """
     facts = [_read_facts(part) for part in parts]
     for part, own in zip(parts, facts, strict=True):
@@ -250,9 +267,13 @@ def join_shards(folder: Path, parts: Sequence[Path]) -> ShardWriter:
                 f"{part}: not made from the same records, tokenizer and settings as {parts[0]}; "
                 "encode it again"
             )
+        if "part" not in own:
+            raise ValueError(f"{part}: does not say which part it is; encode its range again")
+    order = sorted(range(len(parts)), key=lambda place: facts[place]["part"])
+    _check_whole([(Part(*facts[place]["part"]), parts[place]) for place in order])
+    shards = [_mapped(parts[place], facts[place]) for place in order]
     with ShardWriter(folder, np.dtype(facts[0]["dtype"]), facts[0]["made_from"]) as writer:
-        for part in parts:
-            shard = open_shard(part)
+        for shard in shards:
             (flat,) = shard.flats
             writer.append(shard.ids, shard.domains, flat.tokens, flat.mask, shard.lengths)
     return writer
@@ -262,9 +283,44 @@ def open_shard(folder: Path) -> Shard:
     """Map a shard into memory, after its digests were checked.
 
     Raises:
-        ValueError: a file is missing or damaged.
+        ValueError: a file is missing or damaged, or it is only a part.
     """
     facts = _read_facts(folder)
+    if "part" in facts:
+        part = Part(*facts["part"])
+        raise ValueError(
+            f"{folder}: holds row groups {part.first}:{part.end} of {part.num_groups} only; join "
+            "the parts by `python -m tasks.encode_range join`"
+        )
+    return _mapped(folder, facts)
+
+
+def shard_digest(folder: Path) -> str:
+    """The digest a shard was written with."""
+    return str(json.loads((folder / _DESCRIPTION).read_text(encoding="utf-8"))["digest"])
+
+
+def _check_whole(parts: Sequence[tuple[Part, Path]]) -> None:
+    """Whether ascending parts are all of their records, each row group once."""
+    faults, end, last = [], 0, parts[0][1]
+    for own, path in parts:
+        if own.first < end:
+            faults.append(f"row groups {own.first}:{min(own.end, end)} are in {last} and {path}")
+        elif own.first > end:
+            faults.append(f"row groups {end}:{own.first} are missing")
+        if own.end > end:
+            end, last = own.end, path
+    num_groups = parts[0][0].num_groups
+    if end < num_groups:
+        faults.append(f"row groups {end}:{num_groups} are missing")
+    if faults:
+        raise ValueError(
+            f"{'; '.join(faults)}: join parts that hold each of 0:{num_groups} once, encoded with "
+            "`--groups`"
+        )
+
+
+def _mapped(folder: Path, facts: Mapping[str, Any]) -> Shard:
     for name, expected in facts["files"].items():
         path = folder / name
         if not path.is_file() or file_digest(path) != expected:
@@ -284,11 +340,6 @@ def open_shard(folder: Path) -> Shard:
         ids=ids,
         domains=tuple(name for name, count in facts["domains"] for _ in range(count)),
     )
-
-
-def shard_digest(folder: Path) -> str:
-    """The digest a shard was written with."""
-    return str(json.loads((folder / _DESCRIPTION).read_text(encoding="utf-8"))["digest"])
 
 
 def _read_facts(folder: Path) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from dialogue.digests import file_digest
 from dialogue.model import load_tokenizer
 from dialogue.progress import Progress
 from dialogue.records import Split, opened_records, read_group
-from dialogue.shards import ShardWriter, join_shards
+from dialogue.shards import Part, ShardWriter, join_shards
 
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 
@@ -36,7 +37,7 @@ def encode_groups(
         encoded: the folder that the shards are written under.
         domain: whose dialogues they are.
         max_tokens: longer dialogues lose their oldest turns.
-        groups: which row groups; all by default.
+        groups: which row groups, for a part that is to be joined; None for all.
 
     Returns:
         The closed writers by split, which know digests and counts.
@@ -59,8 +60,9 @@ def encode_groups(
             "tokenizer": file_digest(tokenizer / "tokenizer.json"),
             "max_tokens": max_tokens,
         }
+        part = None if groups is None else Part(groups.start, groups.stop, file.num_row_groups)
         writers: Writers = {
-            split: stack.enter_context(ShardWriter(encoded / split, encoder.dtype, made_from))
+            split: stack.enter_context(ShardWriter(encoded / split, encoder.dtype, made_from, part))
             for split in SPLITS
         }
         progress = Progress(f"encode {domain}", _num_rows(file, chosen), "turns")
@@ -76,17 +78,25 @@ def encode_groups(
 
 
 def join_parts(encoded: Path, parts: list[Path]) -> Writers:
-    """Join the folders that `encode_groups` wrote for consecutive row groups.
+    """Join the folders that `encode_groups` wrote for all row groups of a records file.
 
     Raises:
-        ValueError: a part is missing or damaged, or they were not made from the same.
+        ValueError: a part is missing, doubled or damaged, or they were not made from the same.
     """
     return {
         split: join_shards(encoded / split, [part / split for part in parts]) for split in SPLITS
     }
 
 
-def figures_of(writers: Writers) -> dict[str, float]:
+def write_report(report: Path, writers: Writers) -> dict[str, float]:
+    """Write what was written, by split; returns it."""
+    figures = _figures(writers)
+    report.parent.mkdir(parents=True, exist_ok=True)
+    report.write_text(json.dumps(figures, indent=2) + "\n")
+    return figures
+
+
+def _figures(writers: Writers) -> dict[str, float]:
     """What was written, by split."""
     figures: dict[str, float] = {}
     for split, writer in writers.items():

@@ -11,10 +11,9 @@ import numpy as np
 
 from dialogue.config import RuleName
 from dialogue.drift import LENGTHS, Profile
-from dialogue.leakage import TEXT, Leak
+from dialogue.leakage import TEXT, Leak, place
 from dialogue.leakage import Place as Somewhere
 from dialogue.records import Reject
-from dialogue.separation import place
 from tasks._data_docs import NUM_SHOWN, Content, Drift, Findings, Pair, Place, Plot
 from tasks._evidence import Evidence
 from tasks.expectations import Outcome

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from dialogue.config import Params
 from dialogue.log import Log
 from dialogue.manifest import verify_manifest
-from tasks._encoding import encode_groups, figures_of
+from tasks._encoding import encode_groups, write_report
 from tasks._step import run
 
 
@@ -40,10 +39,7 @@ def encode(
     )
     for split, writer in writers.items():
         log.dataset(f"{domain}/{split}", writer.digest, encoded / split, split)
-    figures = figures_of(writers)
-    log.metrics(figures)
-    report.parent.mkdir(parents=True, exist_ok=True)
-    report.write_text(json.dumps(figures, indent=2) + "\n")
+    log.metrics(write_report(report, writers))
 
 
 if __name__ == "__main__":

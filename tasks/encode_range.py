@@ -2,10 +2,12 @@ r"""Encoding on several machines or processes: each does some row groups, one jo
 
     python -m tasks.encode_range part --domain chat --groups 0:8 \
         --valid data/valid/chat --tokenizer models/tokenizer --part parts/0
-    python -m tasks.encode_range join --encoded data/encoded/chat parts/0 parts/1
+    python -m tasks.encode_range join --encoded data/encoded/chat \
+        --report reports/encode/chat.json parts/0 parts/1
+    dvc commit --force encode@chat
 
-The joined shards are byte for byte those that `tasks.encode` writes in one go. A row group holds
-4,096 dialogues; parts are joined in the order they are named in.
+Shards and report are byte for byte those that `tasks.encode` writes in one go, and the last line
+tells DVC so. A row group holds 4,096 dialogues; every one must be in one part.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ import typer
 
 from dialogue.config import load_params
 from dialogue.manifest import verify_manifest
-from tasks._encoding import encode_groups, join_parts
+from tasks._encoding import encode_groups, join_parts, write_report
 from tasks._environment import quiet_environment
 
 _USER_ERROR = 2
@@ -50,11 +52,12 @@ def encode_part(
 
 @app.command("join")
 def join(
-    parts: Annotated[list[Path], typer.Argument(help="folders that `part` wrote, in order")],
+    parts: Annotated[list[Path], typer.Argument(help="folders that `part` wrote")],
     encoded: Annotated[Path, typer.Option(help="the folder to write")],
+    report: Annotated[Path, typer.Option(help="the file of figures to write")],
 ) -> None:
     """Join the parts of a domain."""
-    join_parts(encoded, parts)
+    write_report(report, join_parts(encoded, parts))
 
 
 def main() -> None:

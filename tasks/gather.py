@@ -34,10 +34,11 @@ def gather(params: Params, log: Log, *, text: Path, fingerprints: Path, report: 
     settings = params.gather
     scrubber = Scrubber(settings.scrub)
     counts: Counter[str] = Counter()
+    files: list[dict[str, Any]] = []
     path = text / "text.parquet"
     partial = text / "text.parquet.partial"
     try:
-        write_texts(partial, _texts(settings, scrubber, counts))
+        write_texts(partial, _texts(settings, scrubber, counts, files))
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
@@ -48,17 +49,32 @@ def gather(params: Params, log: Log, *, text: Path, fingerprints: Path, report: 
         "num_duplicates": counts["duplicates"],
         "num_characters": counts["characters"],
     }
-    _write_report(report, settings, figures, scrubber)
+    scrubbed = {kind: scrubber.counts[kind] for kind in settings.scrub}
+    _write_report(report, {**figures, "scrubbed": scrubbed, "files": files})
     log.dataset("text", file_digest(path), path, "gather")
     log.metrics(figures)
 
 
-def _texts(settings: Gather, scrubber: Scrubber, counts: Counter[str]) -> Iterator[Text]:
+def _texts(
+    settings: Gather, scrubber: Scrubber, counts: Counter[str], files: list[dict[str, Any]]
+) -> Iterator[Text]:
+    """Every text once; counts them, and notes the files they are read from."""
     seen: set[str] = set()
     for source in settings.sources:
         title = sources.title(source)
+        raw_files = sources.raw_files(source)
+        files += [
+            {
+                "source": title,
+                "licence": source.licence,
+                "name": raw.name,
+                "sha256": raw.digest,
+                "bytes": raw.num_bytes,
+            }
+            for raw in raw_files
+        ]
         documents = sources.read_text(
-            source, scrubber=scrubber, max_row_bytes=settings.max_row_bytes
+            source, raw_files, scrubber=scrubber, max_row_bytes=settings.max_row_bytes
         )
         for document in documents:
             name = hashlib.sha256(document.encode()).hexdigest()[:16]
@@ -71,22 +87,7 @@ def _texts(settings: Gather, scrubber: Scrubber, counts: Counter[str]) -> Iterat
             yield Text(name, document, title, source.licence)
 
 
-def _write_report(
-    path: Path, settings: Gather, figures: dict[str, int], scrubber: Scrubber
-) -> None:
-    files: list[dict[str, Any]] = [
-        {
-            "source": sources.title(source),
-            "licence": source.licence,
-            "name": raw.name,
-            "sha256": raw.digest,
-            "bytes": raw.num_bytes,
-        }
-        for source in settings.sources
-        for raw in sources.raw_files(source)
-    ]
-    scrubbed = {kind: scrubber.counts[kind] for kind in settings.scrub}
-    content = {**figures, "scrubbed": scrubbed, "files": files}
+def _write_report(path: Path, content: dict[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 

@@ -21,6 +21,7 @@ from dialogue.records import (
     Dialogue,
     Reject,
     Split,
+    read_rejects,
     reject,
     rejects_writer,
     words_digest,
@@ -48,8 +49,10 @@ def ingest(params: Params, log: Log, *, domain: str, records: Path, report: Path
         raise ValueError(f"ingest.sources: no source for the domain `{domain}`; add one")
     source = settings.sources[domain]
     scrubber = Scrubber(settings.scrub)
+    files = sources.raw_files(source)
     rows = sources.read(
         source,
+        files,
         domain,
         test_share=settings.test_share,
         validation_share=settings.validation_share,
@@ -70,16 +73,19 @@ def ingest(params: Params, log: Log, *, domain: str, records: Path, report: Path
             dialogues = iter(smallest(dialogues, source.limit, lambda dialogue: dialogue.id))
         write_dialogues(written, tally.counted(dialogues))
     if not tally.num_dialogues:
-        assert sieve.first is not None, "a source without rows is an error of its own"
-        raise ValueError(
-            f"{domain}: none of {sieve.num_read} rows is a dialogue (`format: {source.format}`); "
-            f"the first, {sieve.first.origin}: {sieve.first.reason}"
-        )
+        raise ValueError(_nothing(domain, source, sieve.num_read, records / "rejects.parquet"))
     counts = _counts(sieve, tally)
     _write_json(records / "counts.json", counts)
     write_manifest(records)
     scrubbed = {kind: scrubber.counts[kind] for kind in settings.scrub}
-    _write_json(report, _report(domain, source, counts, sieve, tally) | {"scrubbed": scrubbed})
+    content = {
+        **_report(domain, source, counts, sieve, tally),
+        "files": [
+            {"name": raw.name, "sha256": raw.digest, "bytes": raw.num_bytes} for raw in files
+        ],
+        "scrubbed": scrubbed,
+    }
+    _write_json(report, content)
     _tell(log, domain, records / "dialogues.parquet", counts, tally)
 
 
@@ -97,7 +103,6 @@ class _Sieve:
 
     keep: Callable[[Reject], None]
     num_read: int = 0
-    first: Reject | None = None
     kinds: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
     _origins: list[str] = field(default_factory=list)
@@ -131,7 +136,6 @@ class _Sieve:
         return None
 
     def _hold(self, row: Reject) -> None:
-        self.first = self.first or row
         self.kinds[row.kind] += 1
         self.reasons[_group(row)] += 1
         self.keep(row)
@@ -194,11 +198,22 @@ def _report(
         "dialogues": {split: tally.dialogues[split] for split in _SPLITS},
         "turns": {split: tally.turns[split] for split in _SPLITS},
         "reasons": dict(sorted(sieve.reasons.items())),
-        "files": [
-            {"name": raw.name, "sha256": raw.digest, "bytes": raw.num_bytes}
-            for raw in sources.raw_files(source)
-        ],
     }
+
+
+def _nothing(domain: str, source: Source, num_rows: int, rejects: Path) -> str:
+    """Why a source has given no dialogue at all, and the mend."""
+    first = next(read_rejects(rejects))
+    faulty = next((row for row in read_rejects(rejects) if row.kind == "fault"), None)
+    others = {row.reason.partition(": ")[2] for row in read_rejects(rejects) if row.kind == "scope"}
+    if source.select is None or not others:
+        said = f"{domain}: none of {num_rows} rows is a dialogue (`format: {source.format}`)"
+        return f"{said}; the first, {first.origin}: {first.reason}"
+    said = (
+        f"ingest.sources.{domain}.select: {', '.join(source.select.values())} selects no dialogue "
+        f"of {num_rows} rows; there are {', '.join(sorted(others))}"
+    )
+    return said if faulty is None else f"{said}; and faults, {faulty.origin}: {faulty.reason}"
 
 
 def _group(row: Reject) -> str:

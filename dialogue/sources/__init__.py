@@ -7,19 +7,18 @@ up in a dict below, so that a new kind or format is one module and one line.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from dialogue.config import FileSource, HubSource, Source, WheelSource
 from dialogue.privacy import Scrubber
-from dialogue.records import Dialogue, Reject
+from dialogue.records import Dialogue, Reject, reject
 from dialogue.sources import file, hub, wheel
 from dialogue.sources.draft import (
     Draft,
     Provenance,
     finish,
     finish_reject,
-    set_aside,
     sound,
 )
 from dialogue.sources.formats import FORMATS, TEXT_FORMATS
@@ -37,6 +36,7 @@ KINDS: dict[str, Callable[[Any], tuple[RawFile, ...]]] = {
 
 def read(
     source: Source,
+    files: Sequence[RawFile],
     domain: str,
     *,
     test_share: float,
@@ -46,11 +46,12 @@ def read(
 ) -> Iterator[Dialogue | Reject]:
     """Every dialogue of a source, and every row that is none, in the order of its files.
 
-    Formats of a row a dialogue are read a row at a time, in constant memory but for some 80 bytes
-    per id that the file itself gives; an id that is given twice is a fault.
+    Formats of a row a dialogue are read a row at a time, in constant memory but for some 200 bytes
+    per id that the file itself gives; an id that one file gives to two dialogues is a fault.
 
     Args:
         source: where from.
+        files: its `raw_files`, listed once, so that who reports of them reports what was read.
         domain: whose dialogues they become.
         test_share: expected share of dialogues in the test split.
         validation_share: expected share of dialogues in the validation split.
@@ -58,14 +59,13 @@ def read(
         max_row_bytes: rows larger than this are refused before they are parsed.
 
     Raises:
-        ValueError: the source cannot be had, an option does not fit its format, a file is damaged
-            as a whole or changes while it is read, or nothing stands in the source.
+        ValueError: an option does not fit the source's format, a file is damaged as a whole or
+            is not the one that was listed, or nothing stands in the source.
     """
     form = _format(source, FORMATS, "dialogues")
     reading = reading_of(source, form, f"ingest.sources.{domain}", max_row_bytes)
     num_rows = 0
-    ids: set[bytes] = set()
-    for raw in raw_files(source):
+    for raw in files:
         provenance = Provenance(
             domain,
             title(source),
@@ -76,25 +76,22 @@ def read(
             scrubber,
         )
         with opened(raw) as stream:
-            for row in form.read(raw.name, stream, reading):
+            for row in _finished(form.read(raw.name, stream, reading), provenance):
                 num_rows += 1
-                if isinstance(row, Reject):
-                    yield finish_reject(row, scrubber)
-                elif row.given_id is not None and _is_repeated(row.given_id, ids):
-                    yield finish_reject(_duplicate_id(row), scrubber)
-                else:
-                    yield finish(row, provenance)
+                yield row
     if not num_rows:
         raise ValueError(f"{title(source)}: no dialogue stands in it; correct the source")
 
 
-def read_text(source: Source, *, scrubber: Scrubber, max_row_bytes: int) -> Iterator[str]:
+def read_text(
+    source: Source, files: Sequence[RawFile], *, scrubber: Scrubber, max_row_bytes: int
+) -> Iterator[str]:
     """Every document of a source of plain text, or those that its `limit` leaves; scrubbed.
 
     Raises:
         ValueError: as for `read`, and where a row is damaged: a text has no rejects.
     """
-    documents = _documents(source, max_row_bytes)
+    documents = _documents(source, files, max_row_bytes)
     if source.limit is not None:
         documents = iter(smallest(documents, source.limit, _text_digest))
     first = next(documents, None)
@@ -124,10 +121,33 @@ def title(source: Source) -> str:
     return source.path
 
 
-def _documents(source: Source, max_row_bytes: int) -> Iterator[str]:
+def _finished(
+    rows: Iterable[Draft | Reject], provenance: Provenance
+) -> Iterator[Dialogue | Reject]:
+    """The rows of one file, as dialogues where they are some and their ids are not taken."""
+    scrubber = provenance.scrub
+    origins: dict[bytes, str] = {}
+    for row in rows:
+        if isinstance(row, Reject):
+            yield finish_reject(row, scrubber)
+            continue
+        done = finish(row, provenance)
+        if isinstance(done, Dialogue) and row.given_id is not None:
+            digest = _short_digest(row.given_id)
+            if (first := origins.get(digest)) is not None:
+                given = scrubber.scrub(shown(row.given_id))
+                excerpt = "\n".join(turn.text for turn in done.turns[:4])
+                reason = f"duplicate id: {given} was given before, at {first}"
+                done = reject(row.origin, reason, excerpt)
+            else:
+                origins[digest] = row.origin
+        yield done
+
+
+def _documents(source: Source, files: Sequence[RawFile], max_row_bytes: int) -> Iterator[str]:
     form = _format(source, TEXT_FORMATS, "plain text")
     reading = reading_of(source, form, title(source), max_row_bytes)
-    for raw in raw_files(source):
+    for raw in files:
         with opened(raw) as stream:
             for number, document in enumerate(form.read(raw.name, stream, reading), start=1):
                 try:
@@ -145,16 +165,8 @@ def _format(source: Source, formats: dict[str, Format], content: str) -> Format:
     return formats[source.format]
 
 
-def _is_repeated(given_id: str, ids: set[bytes]) -> bool:
-    """Whether the id was given before; notes it."""
-    num_before = len(ids)
-    ids.add(hashlib.blake2b(given_id.encode("utf-8", "surrogatepass"), digest_size=8).digest())
-    return len(ids) == num_before
-
-
-def _duplicate_id(draft: Draft) -> Reject:
-    reason = f"duplicate id: {shown(draft.given_id)} was given before"
-    return set_aside(draft.origin, reason, "\n".join(text for _, text in draft.turns[:4]))
+def _short_digest(given_id: str) -> bytes:
+    return hashlib.blake2b(given_id.encode("utf-8", "surrogatepass"), digest_size=8).digest()
 
 
 def _text_digest(text: str) -> str:

@@ -53,11 +53,12 @@ def places(leak: Leak) -> tuple[str, str]:
 @pytest.mark.parametrize("change", [list, paraphrased, lambda turns: [t.upper() for t in turns]])
 def test_a_planted_test_dialogue_is_reported(change: object) -> None:
     assert callable(change)
-    rows = [("test", dialogue(1)), *filler(1), ("train", change(dialogue(1)))]
-    (leak,) = leaks(domain_of("chat", rows), [], 0.7)
-    assert (leak.held_out.domain, leak.held_out.split) == ("chat", "test")
+    old = domain_of("old", [("test", dialogue(1)), *filler(1)])
+    rows = [*filler(2), ("train", change(dialogue(1)))]
+    (leak,) = leaks(domain_of("chat", rows), [old], 0.7)
+    assert (leak.held_out.domain, leak.held_out.split) == ("old", "test")
     assert (leak.training.domain, leak.training.split) == ("chat", "train")
-    assert leak.held_out.origin == "chat.jsonl:1"
+    assert leak.held_out.origin == "old.jsonl:1"
     assert leak.training.origin == f"chat.jsonl:{len(rows)}"
     assert leak.similarity > 0.8
 
@@ -71,17 +72,26 @@ def test_leaks_go_both_ways_between_domains() -> None:
     assert {places(leak) for leak in found} == {("new-1", "old-1"), ("old-0", "new-0")}
 
 
-def test_what_is_held_out_twice_or_trained_on_twice_is_no_leak() -> None:
+def test_what_is_trained_on_twice_is_no_leak_and_what_is_held_out_twice_is() -> None:
     old = domain_of("old", [("test", dialogue(1)), ("train", dialogue(2))])
     new = domain_of("new", [("test", dialogue(1)), ("train", dialogue(2))])
-    assert leaks(new, [old], 0.7) == []
+    assert [places(leak) for leak in leaks(new, [old], 0.7)] == [("old-0", "new-0")]
 
 
-def test_a_held_out_dialogue_is_named_once_with_the_most_similar() -> None:
-    rows = [("train", paraphrased(dialogue(1))), ("train", dialogue(1)), ("test", dialogue(1))]
-    (leak,) = leaks(domain_of("chat", rows), [], 0.7)
-    assert places(leak) == ("chat-2", "chat-1")
+def test_a_dialogue_is_named_once_with_the_most_similar() -> None:
+    old = domain_of("old", [("train", paraphrased(dialogue(1))), ("train", dialogue(1))])
+    new = domain_of("new", [("test", dialogue(1))])
+    (leak,) = leaks(new, [old], 0.7)
+    assert places(leak) == ("new-0", "old-1")
     assert leak.similarity == 1
+
+
+def test_every_training_dialogue_that_repeats_one_held_out_is_named() -> None:
+    old = domain_of("old", [("test", dialogue(1)), ("validation", dialogue(2)), *filler(1)])
+    variants = [dialogue(1), paraphrased(dialogue(1)), dialogue(1)[1:], dialogue(2)]
+    new = domain_of("new", [*[("train", turns) for turns in variants], *filler(2)])
+    found = [places(leak) for leak in leaks(new, [old], 0.7)]
+    assert found == [("old-0", "new-0"), ("old-0", "new-1"), ("old-0", "new-2"), ("old-1", "new-3")]
 
 
 def test_plain_text_that_holds_a_test_dialogue_is_a_leak() -> None:
@@ -120,7 +130,7 @@ def test_straddling_takes_from_training_and_leaves_the_test() -> None:
     assert pairs.rows.tolist() == [[2, 3], [0, 1], [7, 6]]
     assert (pairs.similarity > 0.8).all()
     kept = np.setdiff1d(np.arange(len(rows)), pairs.rows[:, 0])
-    assert leaks(own.take(kept), [], 0.7) == []
+    assert len(straddling(own.take(kept), 0.7)) == 0
 
 
 def test_many_copies_are_all_set_aside() -> None:
@@ -131,6 +141,5 @@ def test_many_copies_are_all_set_aside() -> None:
 
 def test_a_domain_without_held_out_dialogues_leaks_nothing() -> None:
     own = domain_of("chat", [("train", dialogue(1)), ("train", dialogue(1))])
-    assert leaks(own, [], 0.7) == []
     assert len(straddling(own, 0.7)) == 0
     assert leaks(domain_of("none", []), [own], 0.7) == []

@@ -61,6 +61,14 @@ def test_only_own_dialogues_go_and_the_earlier_exam_stays() -> None:
     }
 
 
+def test_every_variant_of_an_earlier_exam_goes() -> None:
+    first = domain("a", ("test", text(1)), ("train", text(2)))
+    variants = [text(1), f"well {text(1)}", f"{text(1)} indeed"]
+    own = domain("b", *[("train", each) for each in variants], ("train", text(3)))
+    found = separate(own, Memory((first,), None), sound(own), 0.7, None)
+    assert found.reasons == dict.fromkeys(range(3), "leak: stands in a (test) as well: a:0")
+
+
 def test_an_exam_that_plain_text_holds_goes() -> None:
     own = domain("a", ("test", text(1)), ("train", text(2)))
     shares = np.array([0.9, 0.9], np.float32)

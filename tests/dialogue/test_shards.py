@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from dialogue.encoding import Encoded
 from dialogue.shards import (
+    Part,
     Shard,
     ShardWriter,
     concatenate,
@@ -102,20 +103,63 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-def test_parts_are_joined_if_they_belong_together(tmp_path: Path) -> None:
-    def write(name: str, shard: Shard, records: str) -> Path:
-        with ShardWriter(tmp_path / name, shard.dtype, {"records": records}) as writer:
-            append(writer, shard)
-        return tmp_path / name
+def part(folder: Path, place: Part | None, records: str = "r") -> Path:
+    """The sequences `first` to `end` of three."""
+    shard = pack([*ROWS, ("c", "chat", encoded([7, 8], [0, 1]))], 300)
+    own = range(3) if place is None else range(place.first, place.end)
+    with ShardWriter(folder, shard.dtype, {"records": records}, place) as writer:
+        append(writer, shard.select(own))
+    return folder
 
-    shard = pack(ROWS, 300)
-    whole = write("whole", shard, "r")
-    parts = [write("0", shard.select([0]), "r"), write("1", shard.select([1]), "r")]
+
+def test_parts_are_joined_in_their_order(tmp_path: Path) -> None:
+    whole = part(tmp_path / "whole", None)
+    parts = [part(tmp_path / f"{n}", Part(n, n + 1, 3)) for n in (2, 0, 1)]
     writer = join_shards(tmp_path / "joined", parts)
     assert contents(tmp_path / "joined") == contents(whole)
-    assert (writer.num_sequences, writer.num_tokens, writer.num_supervised) == (2, 5, 3)
+    assert (writer.num_sequences, writer.num_tokens, writer.num_supervised) == (3, 7, 4)
+
+
+@pytest.mark.parametrize(
+    ("ranges", "said"),
+    [
+        ([(0, 2)], "row groups 2:3 are missing: join parts that hold each of 0:3 once"),
+        ([(1, 2), (2, 3)], "row groups 0:1 are missing:"),
+        ([(2, 3), (0, 1)], "row groups 1:2 are missing:"),
+        ([(0, 2), (1, 3)], r"row groups 1:2 are in \S*/0 and \S*/1:"),
+        ([(0, 3), (1, 2)], r"row groups 1:2 are in \S*/0 and \S*/1:"),
+        ([(0, 1), (0, 1)], r"row groups 0:1 are in \S*/0 and \S*/1; row groups 1:3 are missing:"),
+    ],
+)
+def test_a_part_that_is_missing_or_doubled_is_told(
+    tmp_path: Path, ranges: list[tuple[int, int]], said: str
+) -> None:
+    parts = [part(tmp_path / f"{n}", Part(*own, 3)) for n, own in enumerate(ranges)]
+    before = contents(part(tmp_path / "joined", None))
+    with pytest.raises(ValueError, match=said):
+        join_shards(tmp_path / "joined", parts)
+    assert contents(tmp_path / "joined") == before
+
+
+def test_a_part_that_is_named_twice_is_told(tmp_path: Path) -> None:
+    whole = part(tmp_path / "0", Part(0, 3, 3))
+    with pytest.raises(ValueError, match=r"row groups 0:3 are in (\S*/0) and \1: join"):
+        join_shards(tmp_path / "joined", [whole, whole])
+
+
+def test_what_is_no_part_of_the_same_is_not_joined(tmp_path: Path) -> None:
+    first = part(tmp_path / "0", Part(0, 1, 3))
+    alien = part(tmp_path / "alien", Part(1, 3, 3), "other")
     with pytest.raises(ValueError, match="alien: not made from the same records"):
-        join_shards(tmp_path / "joined", [parts[0], write("alien", shard, "other")])
+        join_shards(tmp_path / "joined", [first, alien])
+    whole = part(tmp_path / "whole", None)
+    with pytest.raises(ValueError, match="whole: does not say which part it is"):
+        join_shards(tmp_path / "joined", [first, whole])
+
+
+def test_a_part_is_no_shard_to_learn_from(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="holds row groups 0:2 of 3 only; join the parts by"):
+        open_shard(part(tmp_path / "0", Part(0, 2, 3)))
 
 
 def test_a_writer_that_fails_leaves_nothing_to_open(tmp_path: Path) -> None:

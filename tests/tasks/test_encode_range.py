@@ -74,7 +74,8 @@ def test_two_processes_write_the_bytes_of_one(
     for process in processes:
         _, said = process.communicate(timeout=60)
         assert process.returncode == 0, said
-    join(parts, tmp_path / "joined")
+    join(parts[::-1], tmp_path / "joined", tmp_path / "joined.json")
+    assert (tmp_path / "joined.json").read_bytes() == (tmp_path / "report.json").read_bytes()
     files = [path.relative_to(tmp_path / "whole") for path in (tmp_path / "whole").rglob("*.*")]
     assert len(files) == 15
     for name in files:
@@ -96,3 +97,16 @@ def test_a_range_that_is_none_is_one_line(
     monkeypatch.chdir(ROOT)
     with pytest.raises(ValueError, match=re.escape(said)):
         encode_part("chat", groups, valid, tiny_model, tmp_path / "part")
+
+
+def test_a_range_that_is_left_out_is_told(
+    valid: Path, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+    parts = [tmp_path / name for name in ("0", "1")]
+    for groups, folder in zip(("0:2", "3:5"), parts, strict=True):
+        encode_part("chat", groups, valid, tiny_model, folder)
+    with pytest.raises(ValueError, match=r"row groups 2:3 are missing: .* each of 0:5 once"):
+        join(parts, tmp_path / "joined", tmp_path / "report.json")
+    assert not list(tmp_path.glob("joined/*"))
+    assert not (tmp_path / "report.json").exists()

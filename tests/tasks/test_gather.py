@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from dialogue import sources
 from dialogue.config import FileSource, Params
 from dialogue.digests import file_digest
 from dialogue.fingerprints import read_fingerprints
@@ -60,6 +62,23 @@ def test_equal_input_gives_equal_bytes(params: Params, tmp_path: Path) -> None:
         gathered(params, tmp_path, BOOK, "another one")
         digests.append([verify_manifest(tmp_path / name) for name in ("text", "fingerprints")])
     assert digests[0] == digests[1]
+
+
+def test_the_report_names_the_bytes_that_were_read(
+    params: Params, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, path = sources.read_text, tmp_path / "text.jsonl"
+    was: list[str] = []
+
+    def changing(*arguments: Any, **settings: Any) -> Iterator[str]:
+        yield from read(*arguments, **settings)
+        was.append(file_digest(path))
+        with path.open("a") as file:
+            file.write(json.dumps({"text": "late"}))
+
+    monkeypatch.setattr(sources, "read_text", changing)
+    report = gathered(params, tmp_path, BOOK)
+    assert [each["sha256"] for each in report["files"]] == was != [file_digest(path)]
 
 
 def test_a_source_without_text_is_told(params: Params, tmp_path: Path) -> None:

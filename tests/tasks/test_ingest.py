@@ -1,16 +1,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from dialogue import sources
 from dialogue.config import FileSource, Params, WheelSource
 from dialogue.digests import file_digest
 from dialogue.log import SilentLog
-from dialogue.records import read_dialogues, read_rejects
+from dialogue.records import Dialogue, Reject, read_dialogues, read_rejects
 from dialogue.sources import wheel
+from tasks.freshness import sources_changed
 from tasks.ingest import ingest
 
 
@@ -190,6 +193,55 @@ def test_a_source_that_breaks_off_leaves_no_records(params: Params, tmp_path: Pa
     with pytest.raises(ValueError, match="not valid YAML"):
         ingested(params, file_source(path, form="chatterbot"), tmp_path)
     assert not list((tmp_path / "records").glob("*.parquet*"))
+
+
+def test_equal_dialogues_of_two_files_are_one_whatever_ids_they_give(
+    params: Params, tmp_path: Path
+) -> None:
+    for name, asked in (("a", "hi"), ("b", "bye")):
+        rows = [json.loads(line(each)) | {"id": place} for place, each in enumerate((asked, "so"))]
+        (tmp_path / f"{name}.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    report = ingested(params, file_source(tmp_path / "*.jsonl"), tmp_path)
+    ids = [each.id for each in read_dialogues(tmp_path / "records" / "dialogues.parquet")]
+    assert len(ids) == len(set(ids)) == 3
+    assert report["reasons"] == {"duplicate": 1}
+
+
+def test_the_report_names_the_bytes_that_were_read(
+    params: Params, chat: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = sources.read
+
+    def changing(*arguments: Any, **settings: Any) -> Iterator[Dialogue | Reject]:
+        yield from read(*arguments, **settings)
+        with chat.open("a") as file:
+            file.write("\n" + line("late"))
+
+    was = file_digest(chat)
+    monkeypatch.setattr(sources, "read", changing)
+    report = ingested(params, file_source(chat), tmp_path)
+    assert [each["sha256"] for each in report["files"]] == [was] != [file_digest(chat)]
+    assert sources_changed((file_source(chat),), tmp_path / "report.json")
+
+
+@pytest.mark.parametrize("service", ["bankz", "Banks_9"])
+def test_a_selection_of_nothing_is_told_with_what_there_is(
+    params: Params, tmp_path: Path, service: str
+) -> None:
+    turns = [["USER", "My balance?"], ["SYSTEM", "$5."]]
+    rows = [{"services": [each], "turns": turns} for each in ("Hotels_4", "Banks_1", "Banks_1")]
+    path = tmp_path / "sgd.jsonl"
+    path.write_text("\n".join(map(json.dumps, rows)))
+    source = file_source(path, form="schema_guided")
+    source = source.model_copy(update={"select": {"service": service}})
+    said = f"ingest.sources.chat.select: {service} selects no dialogue of"
+    there_is = "rows; there are Banks_1, Hotels_4"
+    with pytest.raises(ValueError, match=f"^{said} 3 {there_is}$"):
+        ingested(params, source, tmp_path)
+    with path.open("a") as file:
+        file.write("\n{")
+    with pytest.raises(ValueError, match=f"^{said} 4 {there_is}; and faults, .*jsonl:4: not JSON"):
+        ingested(params, source, tmp_path)
 
 
 def test_an_unknown_domain_is_told(params: Params, tmp_path: Path) -> None:

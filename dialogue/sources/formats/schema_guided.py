@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from pathlib import PurePosixPath
 from typing import IO, Any
 
 from dialogue.records import Reject
@@ -25,13 +24,12 @@ def read_schema_guided(name: str, stream: IO[bytes], reading: Reading) -> Iterat
     """Dialogues, of one service's domain where `select: {service: banks}` names it.
 
     Those of other services are set aside as out of scope. `select` takes a domain (`Banks`, in any
-    case, all of its services) or one service (`Banks_1`). Ids count within a folder and split.
+    case, all of its services) or one service (`Banks_1`). Ids count within a file and split.
 
     Raises:
         ValueError: `select` names something else, or an array is damaged.
     """
     wanted = _wanted(reading)
-    folder = PurePosixPath(name).parent
     for origin, row in object_rows(name, stream, reading):
         if isinstance(row, Reject):
             yield row
@@ -39,13 +37,11 @@ def read_schema_guided(name: str, stream: IO[bytes], reading: Reading) -> Iterat
         try:
             service = first_service(row)
             if wanted is not None and wanted not in (service.lower(), domain_of(service).lower()):
-                yield set_aside(
-                    origin, f"not selected: of service {domain_of(service)}", "", "scope"
-                )
+                yield set_aside(origin, f"not selected: {service}", "", "scope")
                 continue
             turns = [_turn(turn) for turn in field(row, "turns", list)]
             identity = given_id(row, "dialogue_id", "id")
-            scoped = None if identity is None else f"{folder}/{row.get('split', '')}/{identity}"
+            scoped = None if identity is None else f"{row.get('split', '')}/{identity}"
             yield Draft(origin, turns, given_id=scoped)
         except ValueError as error:
             yield set_aside(origin, str(error), excerpt_of(row))

@@ -27,6 +27,7 @@ def rows_of() -> Callable[..., Rows]:
         return list(
             sources.read(
                 source,
+                sources.raw_files(source),
                 "chat",
                 test_share=0.2,
                 validation_share=0.1,

@@ -21,12 +21,23 @@ def hub_source(folder: Path, split: str = "train", form: str = "messages") -> Hu
 def read(source: HubSource) -> list[Dialogue | Reject]:
     shares = {"test_share": 0.1, "validation_share": 0.1}
     return list(
-        sources.read(source, "chat", **shares, scrubber=Scrubber(()), max_row_bytes=1 << 20)
+        sources.read(
+            source,
+            sources.raw_files(source),
+            "chat",
+            **shares,
+            scrubber=Scrubber(()),
+            max_row_bytes=1 << 20,
+        )
     )
 
 
 def texts(source: HubSource) -> list[str]:
-    return list(sources.read_text(source, scrubber=Scrubber(()), max_row_bytes=1 << 20))
+    return list(
+        sources.read_text(
+            source, sources.raw_files(source), scrubber=Scrubber(()), max_row_bytes=1 << 20
+        )
+    )
 
 
 def test_rows_are_streamed_into_a_format(tmp_path: Path) -> None:

@@ -25,7 +25,8 @@ path, form, options = sys.argv[1], sys.argv[2], json.loads(sys.argv[3])
 source = FileSource(kind="file", path=path, format=form, licence="MIT", **options)
 began, count, reason, refused = time.perf_counter(), 0, "", 0.0
 try:
-    for row in sources.read(source, "x", test_share=0.1, validation_share=0.1,
+    files = sources.raw_files(source)
+    for row in sources.read(source, files, "x", test_share=0.1, validation_share=0.1,
                             scrubber=Scrubber(()), max_row_bytes=int(sys.argv[4])):
         count += isinstance(row, Dialogue)
         if not count and not reason:

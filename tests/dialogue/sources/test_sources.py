@@ -23,9 +23,11 @@ def file_source(path: Path, form: str, limit: int | None = None, **options: Any)
 
 
 def rows_of(path: Path, form: str, scrubber: Any = None, **options: Any) -> list[Dialogue | Reject]:
+    source = file_source(path, form, **options)
     return list(
         sources.read(
-            file_source(path, form, **options),
+            source,
+            sources.raw_files(source),
             "chat",
             test_share=0.2,
             validation_share=0.1,
@@ -40,7 +42,12 @@ def texts_of(
 ) -> list[str]:
     source = file_source(path, form, limit)
     return list(
-        sources.read_text(source, scrubber=Scrubber(("email",)), max_row_bytes=max_row_bytes)
+        sources.read_text(
+            source,
+            sources.raw_files(source),
+            scrubber=Scrubber(("email",)),
+            max_row_bytes=max_row_bytes,
+        )
     )
 
 
@@ -145,11 +152,25 @@ def test_an_id_that_is_given_twice_is_a_fault(tmp_path: Path) -> None:
     found = rows_of(path, "messages")
     (twice,) = [row for row in found if isinstance(row, Reject)]
     assert (twice.origin, twice.kind) == (f"{path}:3", "fault")
-    assert twice.reason == "duplicate id: '7' was given before"
-    second = tmp_path / "chat2.jsonl"
-    second.write_text(path.read_text())
+    assert twice.reason == f"duplicate id: '7' was given before, at {path}:1"
+    (tmp_path / "chat2.jsonl").write_text(path.read_text())
     again = rows_of(tmp_path / "*.jsonl", "messages")
-    assert sum(isinstance(row, Reject) for row in again) == 4
+    assert sum(isinstance(row, Reject) for row in again) == 2, "an id counts within its file"
+
+
+def test_an_id_is_taken_by_a_dialogue_only(tmp_path: Path) -> None:
+    path = tmp_path / "chat.json"
+    rows = [json.loads(messages("a", text)) | {"id": 7} for text in ("", "yes", "no")]
+    path.write_text(json.dumps(rows))
+    empty, good, twice = rows_of(path, "messages")
+    assert isinstance(empty, Reject)
+    assert empty.reason.startswith("no reply")
+    assert isinstance(good, Dialogue)
+    assert isinstance(twice, Reject)
+    assert (twice.reason, twice.excerpt) == (
+        f"duplicate id: '7' was given before, at {good.origin}",
+        "a\nno",
+    )
 
 
 def test_rejects_are_scrubbed(tmp_path: Path) -> None:

@@ -135,6 +135,7 @@ def test_a_file_that_changes_while_it_is_read_is_told(
     source = FileSource(kind="file", path=str(path), format="messages", licence="MIT")
     reading = sources.read(
         source,
+        sources.raw_files(source),
         "x",
         test_share=0.1,
         validation_share=0.1,
@@ -169,6 +170,7 @@ def test_who_stops_early_is_not_held_up(tmp_path: Path) -> None:
     source = FileSource(kind="file", path=str(path), format="messages", licence="MIT")
     reading = sources.read(
         source,
+        sources.raw_files(source),
         "x",
         test_share=0.1,
         validation_share=0.1,

@@ -36,12 +36,12 @@ def test_the_corpus_and_lines_are_read_alike() -> None:
     first, second = rows_of(corpus.encode())
     assert isinstance(first, Draft)
     assert first.turns == [("user", "My balance?"), ("assistant", "$5.")]
-    assert (first.origin, first.given_id) == ("train/f.json:2", "train//1_0")
+    assert (first.origin, first.given_id) == ("train/f.json:2", "/1_0")
     assert isinstance(second, Draft)
     (row,) = rows_of(json.dumps(line("1_0", "Banks_1")).encode())
     assert isinstance(row, Draft)
     assert row.turns == [("user", "余额多少？"), ("assistant", "五元。")]
-    assert row.given_id == "train/dev/1_0"
+    assert row.given_id == "dev/1_0"
 
 
 def test_every_dialogue_belongs_to_the_service_it_begins_with() -> None:
@@ -52,11 +52,11 @@ def test_every_dialogue_belongs_to_the_service_it_begins_with() -> None:
     def chosen(service: str) -> set[str | None]:
         return {row.given_id for row in rows_of(content, service) if isinstance(row, Draft)}
 
-    assert chosen("banks") == {"train//a", "train//c"}
-    assert chosen("Hotels") == {"train//b"}
-    assert chosen("Banks_2") == {"train//c"}
+    assert chosen("banks") == {"/a", "/c"}
+    assert chosen("Hotels") == {"/b"}
+    assert chosen("Banks_2") == {"/c"}
     (other,) = [row for row in rows_of(content, "banks") if isinstance(row, Reject)]
-    assert (other.kind, other.reason) == ("scope", "not selected: of service Hotels")
+    assert (other.kind, other.reason) == ("scope", "not selected: Hotels_4")
     assert domain_of("RentalCars_12") == "RentalCars"
 
 
