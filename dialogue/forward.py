@@ -93,7 +93,7 @@ class LlamaForward(Forward):
         self._written_out = _WRITTEN_OUT_TOKENS if written_out else 0
 
     def states(self, batch: Batch, border: Tensor | None = None) -> Tensor:  # noqa: D102
-        base = self.model.base_model
+        base: Any = self.model.base_model
         if border is None:
             border = self.border(batch.ids)
         hidden = border.float()
@@ -108,7 +108,7 @@ class LlamaForward(Forward):
         return _normed(hidden, base.norm.weight, base.norm.variance_epsilon)
 
     def border(self, ids: Tensor) -> Tensor:  # noqa: D102
-        base = self.model.base_model
+        base: Any = self.model.base_model
         hidden: Tensor = base.embed_tokens(ids)
         rotation = self._rotation(hidden)
         for layer in base.layers[: self.num_frozen]:
@@ -119,7 +119,8 @@ class LlamaForward(Forward):
     def _rotation(self, hidden: Tensor) -> tuple[Tensor, Tensor]:
         """Cosine and sine [T, head size] of the rotary positions (Su et al. 2021)."""
         positions = torch.arange(hidden.shape[1], device=hidden.device)[None]
-        cosine, sine = self.model.base_model.rotary_emb(hidden, positions)
+        base: Any = self.model.base_model
+        cosine, sine = base.rotary_emb(hidden, positions)
         return cosine[0], sine[0]
 
     def _run(
@@ -150,7 +151,10 @@ def is_lean(model: PreTrainedModel) -> bool:
         and not config.attention_bias
         and not config.mlp_bias
         and not config.attention_dropout
-        and all(type(layer.self_attn.q_proj) is nn.Linear for layer in decoder_layers(model))
+        and all(
+            type(layer.get_submodule("self_attn.q_proj")) is nn.Linear
+            for layer in decoder_layers(model)
+        )
         and not any(isinstance(module, nn.Dropout) and module.p for module in model.modules())
     )
 

@@ -215,7 +215,8 @@ class Slow(t.SilentLog):
         time.sleep(0.02)
 
 trained = t.train(model, t.examples(), t.SETTINGS.model_copy(
-    update={"checkpoint_seconds": 1e-6, "frozen_cache": "always"}), Slow(), pad_id=0, checkpoints=Path(sys.argv[2]), label="test")
+    update={"checkpoint_seconds": 1e-6, "frozen_cache": "always"}), Slow(),
+    pad_id=0, checkpoints=Path(sys.argv[2]), label="test")
 weights = {n: p.detach().flatten().tolist() for n, p in model.named_parameters()}
 curve = [{k: v for k, v in row.items() if k != "seconds"} for row in trained.curve]
 Path(sys.argv[3]).write_text(json.dumps([weights, curve]))
