@@ -28,6 +28,11 @@ from dialogue.packing import Batch
 _WRITTEN_OUT_TOKENS = 512
 """Longest sequence whose attention is written out: beyond it the scores outgrow the caches."""
 
+_PROJECTIONS = (
+    *(f"self_attn.{side}_proj" for side in "qkvo"),
+    *(f"mlp.{side}_proj" for side in ("gate", "up", "down")),
+)
+
 
 class Forward:
     """From token ids, or from the states below the layers that learn, to the response loss.
@@ -151,11 +156,12 @@ def is_lean(model: PreTrainedModel) -> bool:
         and not config.attention_bias
         and not config.mlp_bias
         and not config.attention_dropout
+        # Adapters and quantization put other modules in the place of some projection.
         and all(
-            type(layer.get_submodule("self_attn.q_proj")) is nn.Linear
+            type(layer.get_submodule(name)) is nn.Linear
             for layer in decoder_layers(model)
+            for name in _PROJECTIONS
         )
-        and not any(isinstance(module, nn.Dropout) and module.p for module in model.modules())
     )
 
 

@@ -109,6 +109,9 @@ def test_what_is_not_plain_llama_goes_transformers_own_way() -> None:
     model.config.attention_dropout = 0.1
     assert not is_lean(model)
     assert type(choose_forward(model, "fp32", compiled=False)) is Forward
+    adapted = grouped()
+    adapted.model.layers[1].mlp.up_proj = torch.nn.Sequential(adapted.model.layers[1].mlp.up_proj)
+    assert not is_lean(adapted)
 
 
 def test_a_regularizer_adds_to_the_loss_and_not_to_what_is_told(tiny_model: Path) -> None:
