@@ -51,6 +51,7 @@ def finetune(
         pad_id=lesson.pad_id,
         checkpoints=checkpoints,
         label=f"finetune {domain}",
+        held_out=open_shard(encoded / "validation") if settings.training.patience else None,
         regularizer=strategy.regularizer(examples),
     )
     strategy.merge()
