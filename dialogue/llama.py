@@ -133,7 +133,7 @@ def is_plain_llama(model: PreTrainedModel) -> bool:
         and config.rope_parameters["rope_type"] in _FIXED_ROTATIONS
         # Adapters and quantization put other modules in its place.
         and all(type(layer.self_attn.q_proj) is nn.Linear for layer in layers)
-        and not model.training
+        and not (model.training and config.attention_dropout)
     )
 
 
