@@ -21,7 +21,7 @@ from dialogue.config import load_params
 from dialogue.privacy import STRUCTURED, Scrubber
 from dialogue.privacy.suspicion import suspicious
 from dialogue.records import Dialogue
-from dialogue.sources import read
+from dialogue.sources import raw_files, read
 from tests.dialogue import privacy_corpus as corpus
 
 BOUNDS: dict[str, Bound] = {
@@ -153,8 +153,10 @@ def _microseconds(turns: list[str], clean: list[str]) -> tuple[float, float, flo
 
 def _turns() -> chain[str]:
     settings = load_params(Path(__file__).parents[1] / "params.yaml").ingest
+    source = settings.sources["chitchat"].model_copy(update={"limit": None})
     rows = read(
-        settings.sources["chitchat"].model_copy(update={"limit": None}),
+        source,
+        raw_files(source),
         "chitchat",
         test_share=settings.test_share,
         validation_share=settings.validation_share,

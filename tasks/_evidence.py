@@ -18,7 +18,7 @@ from dialogue.facts import Array, is_faulty, reason_of
 from dialogue.fingerprints import Fingerprints, Memory
 from dialogue.metrics.embedding import load_encoder
 from dialogue.near_duplicates import signatures
-from dialogue.privacy import KINDS, find
+from dialogue.privacy import STRUCTURED, find
 from dialogue.records import Reject, RejectKind, read_batches, reject
 from dialogue.screening import Screening, screen
 from dialogue.separation import Separation, separate
@@ -26,7 +26,6 @@ from dialogue.sources.wheel import extract
 from dialogue.survey import Survey
 from tasks._origin import committed
 
-_PERSONAL = tuple(kind for kind in KINDS if kind != "name")
 # A dialogue's beginning tells what it is about; all of it would take minutes to embed.
 _EMBEDDED_TOKENS = 64
 
@@ -212,7 +211,7 @@ def _signed(
 
 
 def _kinds(texts: list[str]) -> list[str]:
-    return [finding.kind for text in texts for finding in find(text, _PERSONAL)]
+    return [finding.kind for text in texts for finding in find(text, STRUCTURED)]
 
 
 def _profile(sample: Mapping[int, list[str]], settings: Validate) -> Profile | None:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 # Prefixes as their issuers document them. None may be a part of a longer word.
-_ISSUED = re.compile(
+ISSUED = re.compile(
     r"(?<![A-Za-z0-9_])(?:"
     r"(?:AKIA|ASIA|ABIA|ACCA|AROA|AIDA|AGPA|ANPA|ANVA|AIPA)[A-Z0-9]{16}"  # AWS
     r"|AIza[\w-]{35}|ya29\.[\w-]{20,}|GOCSPX-[\w-]{24,}"  # Google
@@ -57,7 +57,7 @@ def keys(text: str) -> Iterator[tuple[int, int]]:
 
 
 def _all(text: str) -> Iterator[tuple[int, int]]:
-    for pattern in (_BLOCK, _ISSUED, _WEBHOOK):
+    for pattern in (_BLOCK, ISSUED, _WEBHOOK):
         yield from (match.span() for match in pattern.finditer(text))
     yield from (match.span(1) for match in _IN_ADDRESS.finditer(text))
     for match in _BEARER.finditer(text):

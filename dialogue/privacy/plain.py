@@ -25,7 +25,7 @@ def plain(text: str) -> tuple[str, Places | None]:
     """
     if "\\" in text:
         return _unescaped(text)
-    if text.isascii():
+    if text.isascii() or _respelled().search(text) is None:
         return text, None
     spelled = text.translate(_spellings())
     if len(spelled) == len(text):
@@ -66,3 +66,11 @@ def _spellings() -> dict[int, str | None]:
     table |= dict.fromkeys(map(ord, _SPACES), " ")
     table |= dict.fromkeys(map(ord, _INVISIBLE))
     return table
+
+
+@cache
+def _respelled() -> re.Pattern[str]:
+    """Characters that are, or may be, spelled otherwise: to search costs less than to translate."""
+    # Past the first plane one range stands for all digits: a class of single characters is slow.
+    plane = "".join(re.escape(chr(code)) for code in _spellings() if code < 0x10000)
+    return re.compile(f"[{plane}\U00010000-\U0001ffff]")

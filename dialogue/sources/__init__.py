@@ -23,7 +23,7 @@ from dialogue.sources.draft import (
 )
 from dialogue.sources.formats import FORMATS, TEXT_FORMATS
 from dialogue.sources.raw import RawFile
-from dialogue.sources.reading import Format, reading_of, shown
+from dialogue.sources.reading import Format, reading_of, scrubbed_errors, shown
 from dialogue.sources.selection import smallest
 from dialogue.sources.unpacking import opened
 
@@ -75,7 +75,7 @@ def read(
             validation_share,
             scrubber,
         )
-        with opened(raw) as stream:
+        with scrubbed_errors(scrubber), opened(raw) as stream:
             for row in _finished(form.read(raw.name, stream, reading), provenance):
                 num_rows += 1
                 yield row
@@ -91,15 +91,16 @@ def read_text(
     Raises:
         ValueError: as for `read`, and where a row is damaged: a text has no rejects.
     """
-    documents = _documents(source, files, max_row_bytes)
-    if source.limit is not None:
-        documents = iter(smallest(documents, source.limit, _text_digest))
-    first = next(documents, None)
-    if first is None:
-        raise ValueError(f"{title(source)}: no text stands in it; correct the source")
-    yield scrubber.scrub(first)
-    for document in documents:
-        yield scrubber.scrub(document)
+    with scrubbed_errors(scrubber):
+        documents = _documents(source, files, max_row_bytes)
+        if source.limit is not None:
+            documents = iter(smallest(documents, source.limit, _text_digest))
+        first = next(documents, None)
+        if first is None:
+            raise ValueError(f"{title(source)}: no text stands in it; correct the source")
+        yield scrubber.scrub(first)
+        for document in documents:
+            yield scrubber.scrub(document)
 
 
 def raw_files(source: Source) -> tuple[RawFile, ...]:

@@ -6,6 +6,7 @@ from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 
 from dialogue.privacy import Scrubber
+from dialogue.privacy.excerpts import excerpt as beginning_of
 from dialogue.records import (
     Dialogue,
     Reject,
@@ -20,7 +21,7 @@ from dialogue.records import (
 
 MAX_TURNS = 10_000
 """Messages of a conversation: more are no talk of people, and are refused before they cost."""
-_UNSCRUBBED_CHARACTERS = 400  # Twice an excerpt: what is cut in two is cut away after scrubbing.
+_EXCERPT_CHARACTERS = 400  # Twice what is kept: names may be replaced in it yet.
 _ROLES: dict[str, Role] = {"system": "system", "user": "user", "assistant": "assistant"}
 
 
@@ -88,14 +89,20 @@ def finish(draft: Draft, provenance: Provenance) -> Dialogue | Reject:
     )
 
 
-def set_aside(origin: str, reason: str, excerpt: str, kind: RejectKind = "fault") -> Reject:
-    """A row of a file that is no dialogue, for `finish_reject` to scrub."""
-    storable = excerpt[:_UNSCRUBBED_CHARACTERS].encode("utf-8", "replace").decode("utf-8")
-    return Reject(origin, reason, storable, kind)
+def set_aside(
+    origin: str, reason: str, excerpt: str, kind: RejectKind = "fault", *, is_whole: bool = True
+) -> Reject:
+    """A row of a file that is no dialogue, for `finish_reject` to scrub.
+
+    Its excerpt holds no structured personal data any more, and no half of any, whatever kinds are
+    chosen; `is_whole` says whether the text given is all of the row.
+    """
+    kept = beginning_of(excerpt, _EXCERPT_CHARACTERS, is_whole=is_whole)
+    return Reject(origin, reason, kept.encode("utf-8", "replace").decode("utf-8"), kind)
 
 
 def finish_reject(row: Reject, scrub: Scrubber) -> Reject:
-    """The row as it may be kept: scrubbed, then cut."""
+    """The row as it may be kept: scrubbed of the kinds that are chosen, then cut."""
     return reject(row.origin, scrub.scrub(row.reason), scrub.scrub(row.excerpt), row.kind)
 
 

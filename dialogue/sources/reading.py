@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO, Any
 
 from dialogue.config import FileSource, HubSource, WheelSource
+from dialogue.privacy import STRUCTURED, Scrubber
+from dialogue.privacy.excerpts import excerpt
 
 _OPTIONS = ("columns", "roles", "labels", "select", "question")
 
@@ -85,6 +88,24 @@ def columns_of(
 
 
 def shown(value: object) -> str:
-    """A value inside an error: short, whatever stands in the file."""
-    text = repr(value if not isinstance(value, str) else value[:60])
+    """A value inside an error: short, and without personal data, whatever stands in the file."""
+    if isinstance(value, str):
+        return repr(excerpt(value, 60))
+    text = excerpt(repr(value), 61)
     return text if len(text) <= 60 else f"{text[:60]}…"
+
+
+@contextmanager
+def scrubbed_errors(scrubber: Scrubber) -> Iterator[None]:
+    """Take personal data out of what errors say, for they reach the terminal and the tracker.
+
+    All structured kinds are replaced, and those of the scrubber.
+
+    Raises:
+        ValueError: another one was, without what was said at first.
+    """
+    try:
+        yield
+    except ValueError as error:
+        message = scrubber.scrub(Scrubber(STRUCTURED).scrub(str(error)))
+        raise ValueError(message) from None

@@ -9,14 +9,21 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import dialogue.privacy
 from dialogue.privacy import KINDS, STRUCTURED, Scrubber, find
+from dialogue.privacy.accounts import cards, ibans
+from dialogue.privacy.addresses import ips
+from dialogue.privacy.emails import emails
+from dialogue.privacy.keys import keys
+from dialogue.privacy.phones import phones
+from dialogue.privacy.plain import plain
 from dialogue.privacy.suspicion import suspicious
 from tests.dialogue import privacy_corpus as corpus
 
+STRUCTURED_DETECTORS = (keys, emails, ibans, cards, ips, phones)
 SHARED = Path(__file__).parents[2] / "../shared/data"
 PLACEHOLDERS = tuple(f"[{kind.upper()}]" for kind in KINDS)
 _FRAGMENTS = st.sampled_from(
@@ -132,6 +139,86 @@ def test_the_prefilter_hides_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dialogue.privacy, "suspicious", lambda _: True)
     for text, findings in zip(texts, quick, strict=True):
         assert findings == find(text, STRUCTURED), text
+
+
+# What detectors look for, in bits, so that drawing from them makes items that no one thought of.
+_CUES = st.sampled_from(
+    (
+        *(
+            "pwd: ",
+            "pw=",
+            "token: ",
+            "SECRET ",
+            "CREDENTİALS ",
+            "paſſword is ",
+            "api key ",
+            "kennwort ist ",
+            "senha ",
+        ),
+        *("contraseña: ", "пароль ", "密码是", "口令", "密钥：", "令牌", "秘钥", "mot de passe : "),
+        *(
+            "bearer ",
+            "Basic: ",
+            "AKIA",
+            "ABIA",
+            "AIza",
+            "eyJ",
+            "xoxb-",
+            "SG.",
+            "sk-",
+            "AC",
+            "MNOabc",
+        ),
+        *("ann", " at ", " AT ", "(at)", "{ at }", "<at>", "_at_", "艾特", "@", "＠", "#"),
+        *("gmail", "amazon", ".", " dot ", "点", "[.]", "( dot )", "com", "de", "write "),
+        *(
+            "https://hooks.slack.com/services/",
+            "-----BEGIN PRIVATE KEY-----",
+            "://bob:",
+            "DE89",
+            "::",
+        ),
+    )
+)
+_VALUES = st.from_regex(
+    r"[a-z]{3,9}[!$?]{1,2}[a-z]{3,9}|[A-Za-z]{16,40}|[a-z]{8,12}[0-9]", fullmatch=True
+)
+_DIGITS = st.from_regex(r"[0-9０-９]{1,4}[\[(]?[ .:()/-]?[\])]?|[a-f0-9]{1,4}:", fullmatch=True)
+_BITS = st.lists(_CUES | _CUES | _VALUES | _DIGITS | _FRAGMENTS, min_size=1, max_size=8).map(
+    "".join
+)
+
+
+@settings(max_examples=400)
+@given(_BITS)
+def test_every_text_with_a_finding_is_suspicious(text: str) -> None:
+    spelled, _ = plain(text)
+    if any(next(iter(detector(spelled)), None) for detector in STRUCTURED_DETECTORS):
+        assert suspicious(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "scrubbed"),
+    [
+        ("pwd: hunter!!two", "pwd: [KEY]"),
+        ("token: abc$def!ghi", "token: [KEY]"),
+        ("bearer abcdefghijkl1", "bearer [KEY]"),
+        ("ann at gmail点com", "[EMAIL]"),
+        ("ann { at } gmail.com", "[EMAIL]"),
+        ("mail ann at example [.] org", "mail [EMAIL]"),
+        ("contraseña: hun!!ter", "contraseña: [KEY]"),
+        ("пароль: hun!!ter", "пароль: [KEY]"),
+        ("令牌：abc$def!ghi", "令牌：[KEY]"),
+        ("paſſword: hun!!ter", "paſſword: [KEY]"),
+        ("ABIAABCDEFGHIJKLMNOP", "[KEY]"),
+        ("xoxb-a1b2c3d4e5", "[KEY]"),
+        ("hooks.slack.com/services/abcdefghijklmnopqrstu", "hooks.slack.com/services/[KEY]"),
+        ("10[.]0[.]0[.]1", "[IP]"),
+        ("fe:ab:cd:ef:fe:ab:cd:ef", "[IP]"),
+    ],
+)
+def test_what_has_no_digit_or_sign_of_its_kind_is_found(text: str, scrubbed: str) -> None:
+    assert scrub(text) == scrubbed
 
 
 @pytest.mark.parametrize(

@@ -15,11 +15,13 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
+from dialogue import sources
 from dialogue.config import FileSource, Params
 from dialogue.containment import grams
 from dialogue.fingerprints import write_fingerprints
 from dialogue.log import SilentLog, Value
-from dialogue.records import read_dialogues, read_rejects
+from dialogue.privacy import Scrubber
+from dialogue.records import Reject, read_dialogues, read_rejects
 from tasks.ingest import ingest
 from tests.dialogue import privacy_corpus as corpus
 
@@ -140,6 +142,80 @@ def test_no_planted_item_is_in_tracking_or_on_the_page(
     written = "\n".join((*_strings(project), *said))
     assert "[EMAIL]" in written
     assert [example.item for example in examples if example.item in written] == []
+
+
+_FIRST_ROW = "ann.lee@example.org,+49 170 1234567,hello"
+
+
+def test_a_table_without_a_header_tells_no_one_of_its_first_row(tmp_path: Path) -> None:
+    """The fault goes to the terminal, and to MLflow as the run's note."""
+    project = tmp_path / "project"
+    project.mkdir()
+    table = tmp_path / "chat.csv"
+    table.write_text(f"{_FIRST_ROW}\nb@example.org,+49 170 7654321,hi\n")
+    settings = yaml.safe_load((ROOT / "params.yaml").read_text())
+    settings["curriculum"] = {"chat": {"after": "base"}}
+    columns = {"prompt": "question", "response": "answer"}
+    source = {"kind": "file", "path": str(table), "format": "table", "licence": "MIT"}
+    settings["ingest"]["sources"] = {"chat": {**source, "columns": columns}}
+    (project / "params.yaml").write_text(yaml.safe_dump(settings))
+    ended = _step(project, "ingest", records="records", report="ingest.json")
+    assert ended.returncode == 2
+    assert "does the file have a header line?" in ended.stderr
+    assert "[EMAIL], [PHONE]" in ended.stderr
+    written = "\n".join((*_strings(project), ended.stdout, ended.stderr))
+    assert "does the file have a header line?" in written.replace(ended.stderr, "")  # The note.
+    assert "ann.lee" not in written
+    assert "1234567" not in written
+
+
+@pytest.mark.parametrize("scrub", [(), ("phone",)])
+def test_errors_of_sources_hold_no_personal_data(tmp_path: Path, scrub: tuple[str, ...]) -> None:
+    def fault(content: str, **columns: str) -> str:
+        path = tmp_path / "chat.csv"
+        path.write_text(content)
+        source = FileSource(
+            kind="file", path=str(path), format="table", licence="MIT", limit=None, columns=columns
+        )
+        with pytest.raises(ValueError, match=r"chat\.csv") as raised:
+            list(
+                sources.read(
+                    source,
+                    sources.raw_files(source),
+                    "chat",
+                    test_share=0.2,
+                    validation_share=0.1,
+                    scrubber=Scrubber(scrub),
+                    max_row_bytes=1 << 20,
+                )
+            )
+        assert raised.value.__suppress_context__
+        return str(raised.value)
+
+    said = fault(f"{_FIRST_ROW}\n", prompt="question", response="answer")
+    assert "only [EMAIL], [PHONE], hello; correct" in said
+    keyed = "who,role,text\n" + "".join(
+        f"{who}@example.org,{role},hi\n" for who in "aba" for role in ("user", "assistant")
+    )
+    said = fault(keyed, dialogue="who", role="role", text="text")
+    assert "dialogue '[EMAIL]' goes on after another one began" in said
+
+
+def test_a_line_that_is_not_utf_8_keeps_no_excerpt(tmp_path: Path) -> None:
+    path = tmp_path / "chat.jsonl"
+    path.write_bytes(b'{"messages": "tel 0170\xa01234567"}\n')
+    source = FileSource(kind="file", path=str(path), format="messages", licence="MIT", limit=None)
+    (row,) = sources.read(
+        source,
+        sources.raw_files(source),
+        "chat",
+        test_share=0.2,
+        validation_share=0.1,
+        scrubber=Scrubber(("phone",)),
+        max_row_bytes=1 << 20,
+    )
+    assert isinstance(row, Reject)
+    assert (row.reason, row.excerpt) == ("not UTF-8: byte 23 of the line", "")
 
 
 def _step(project: Path, step: str, **paths: str) -> subprocess.CompletedProcess[str]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from dialogue.sources.reading import shown
+from dialogue.privacy.excerpts import excerpt
+from dialogue.sources.reading import Reading, shown
 
 ROLES: Mapping[str, str] = {
     "system": "system",
@@ -75,9 +77,40 @@ def role_of(name: str, roles: Mapping[str, str]) -> str:
 
 
 def given_id(row: Mapping[str, Any], *names: str) -> str | None:
-    """The id that a row gives itself under one of the names, if it does."""
+    """The id that a row gives itself under one of the names, if it does; 1.0 is 1."""
     for name in names:
-        value = row.get(name)
-        if isinstance(value, str | int) and not isinstance(value, bool) and value != "":
+        value = plain_number(row.get(name))
+        if isinstance(value, str | int | float) and not isinstance(value, bool) and value != "":
             return str(value)
     return None
+
+
+def plain_number(value: Any) -> Any:
+    """A whole float as the integer it was before a gap made floats of its column.
+
+    None for one that is no number (NaN), which is how tables write that nothing is there.
+    """
+    if isinstance(value, float):
+        if math.isnan(value):
+            return None
+        return int(value) if value.is_integer() else value
+    return value
+
+
+def check_columns(
+    name: str, found: Sequence[str], reading: Reading, columns: Collection[str]
+) -> None:
+    """Whether a table has the `columns`, each once.
+
+    Raises:
+        ValueError: one is missing, or stands there twice.
+    """
+    for column in columns:
+        if (count := found.count(column)) == 1:
+            continue
+        if count:
+            raise ValueError(f"{name}:1: {count} columns are called `{column}`; rename all but one")
+        raise ValueError(
+            f"{name}:1: no column `{column}`, only {excerpt(', '.join(found), 200)}; correct "
+            f"`{reading.where}.columns`; does the file have a header line?"
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Iterator
 from typing import IO, Any, cast
 
@@ -45,16 +46,20 @@ def numbered_lines(
         try:
             yield origin, content.decode("utf-8").rstrip("\r\n")
         except UnicodeDecodeError as error:
-            reason = f"not UTF-8: byte {error.start + 1} of the line"
-            yield origin, set_aside(origin, reason, content.decode("utf-8", "replace"))
+            # No excerpt: what cannot be read cannot be searched for personal data.
+            yield origin, set_aside(origin, f"not UTF-8: byte {error.start + 1} of the line", "")
 
 
 def too_large(origin: str, max_bytes: int, content: bytes | str) -> Reject:
     """A row set aside because it is larger than a row may be."""
-    beginning = content[:2_000]
-    if isinstance(beginning, bytes):
-        beginning = beginning.decode("utf-8", "replace")
-    return set_aside(origin, f"too large: more than {max_bytes} bytes in one row", beginning)
+    reason = f"too large: more than {max_bytes} bytes in one row"
+    if isinstance(content, bytes):
+        try:
+            # Up to the last character that is whole.
+            content = codecs.getincrementaldecoder("utf-8")().decode(content[:20_000])
+        except UnicodeDecodeError:
+            content = ""
+    return set_aside(origin, reason, content, is_whole=False)
 
 
 def whole_text(name: str, stream: IO[bytes]) -> str:

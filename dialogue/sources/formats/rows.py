@@ -4,24 +4,20 @@ from __future__ import annotations
 
 import csv
 import json
-import shutil
-import tempfile
 from collections.abc import Collection, Iterator
 from typing import IO, Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from dialogue.records import Reject
 from dialogue.sources.draft import set_aside
+from dialogue.sources.formats.fields import check_columns
 from dialogue.sources.formats.json_stream import json_items
-from dialogue.sources.formats.lines import BYTE_ORDER_MARK, beginning, numbered_lines, too_large
+from dialogue.sources.formats.lines import BYTE_ORDER_MARK, beginning, numbered_lines
+from dialogue.sources.formats.parquet import MAGIC as PARQUET_MAGIC
+from dialogue.sources.formats.parquet import parquet_rows
 from dialogue.sources.reading import Reading
-from dialogue.sources.unpacking import DamagedError, check_bounds
+from dialogue.sources.unpacking import DamagedError
 
 Row = dict[str, Any]
-_PARQUET_MAGIC = b"PAR1"
-_BATCH_ROWS = 256
 _EXCERPT_ITEMS = 8
 
 
@@ -36,8 +32,8 @@ def object_rows(
         ValueError: an array or a parquet file is damaged.
     """
     head = beginning(stream)
-    if head.startswith(_PARQUET_MAGIC):
-        yield from _parquet_rows(name, stream, reading, None)
+    if head.startswith(PARQUET_MAGIC):
+        yield from parquet_rows(name, stream, reading, None)
     elif head.startswith(b"["):
         for line, _, value in json_items(name, stream, reading.max_row_bytes):
             origin = f"{name}:{line}"
@@ -55,8 +51,8 @@ def table_rows(
         ValueError: the table is damaged as a whole, or lacks a column.
     """
     head = beginning(stream)
-    if head.startswith(_PARQUET_MAGIC):
-        yield from _parquet_rows(name, stream, reading, columns)
+    if head.startswith(PARQUET_MAGIC):
+        yield from parquet_rows(name, stream, reading, columns)
     elif head.startswith((b"{", b"[")):
         yield from object_rows(name, stream, reading)
     else:
@@ -108,7 +104,7 @@ def _csv_rows(
     try:
         rows = csv.reader(lines, delimiter=_delimiter(header_line, columns), strict=True)
         header = [each.strip() for each in next(rows, [])]
-        _check_columns(name, header, reading, columns)
+        check_columns(name, header, reading, columns)
         while True:
             lines.begin()
             if (cells := next(rows, None)) is None:
@@ -183,73 +179,3 @@ class _Lines:
             raise ValueError(
                 f"{self._name}:{self._number}: not UTF-8; save the file as UTF-8"
             ) from error
-
-
-def _parquet_rows(
-    name: str, stream: IO[bytes], reading: Reading, columns: Collection[str] | None
-) -> Iterator[tuple[str, Row | Reject]]:
-    number = 0
-    with tempfile.TemporaryFile() as copy:
-        try:
-            table = pq.ParquetFile(_seekable(stream, copy), page_checksum_verification=True)
-            if columns is not None:
-                _check_columns(name, table.schema_arrow.names, reading, columns)
-            _check_groups(table, reading.max_row_bytes)
-            chosen = None if columns is None else list(columns)
-            for batch in table.iter_batches(_BATCH_ROWS, columns=chosen):
-                large = _large_rows(batch, reading.max_row_bytes)
-                for index in range(batch.num_rows) if large else ():
-                    number += 1
-                    origin = f"{name}#{number}"
-                    row = None if index in large else batch.slice(index, 1).to_pylist()[0]
-                    yield origin, row or too_large(origin, reading.max_row_bytes, "")
-                for row in () if large else batch.to_pylist():
-                    number += 1
-                    yield f"{name}#{number}", row
-        except (pa.ArrowException, OSError) as error:
-            problem = " ".join(str(error).split())
-            raise ValueError(
-                f"{name}: damaged parquet, past row {number}: {problem}; is the file whole?"
-            ) from error
-        except UnicodeDecodeError as error:
-            raise ValueError(f"{name}: not UTF-8 past row {number}; write it anew") from error
-        except DamagedError as error:
-            raise ValueError(f"{name}: {error}") from error
-
-
-def _large_rows(batch: Any, max_bytes: int) -> set[int]:
-    """Which rows of a batch are too large to be made Python's."""
-    if batch.nbytes <= max_bytes:
-        return set()
-    return {index for index in range(batch.num_rows) if batch.slice(index, 1).nbytes > max_bytes}
-
-
-def _check_groups(table: Any, max_row_bytes: int) -> None:
-    """Hold parquet's own compression to the bounds of every other, and groups to those of rows."""
-    for index in range(table.metadata.num_row_groups):
-        group = table.metadata.row_group(index)
-        columns = [group.column(number) for number in range(group.num_columns)]
-        packed = sum(column.total_compressed_size for column in columns)
-        check_bounds(group.total_byte_size, packed)
-        if group.total_byte_size > max_row_bytes * max(group.num_rows, _BATCH_ROWS):
-            raise DamagedError(f"too large: more than {max_row_bytes} bytes a row in group {index}")
-
-
-def _seekable(stream: IO[bytes], copy: IO[bytes]) -> IO[bytes]:
-    """The stream; what can only be read forwards, as an archive's member, is copied first."""
-    if stream.seekable():
-        return stream
-    shutil.copyfileobj(stream, copy, 1 << 20)
-    copy.seek(0)
-    return copy
-
-
-def _check_columns(
-    name: str, found: Collection[str], reading: Reading, columns: Collection[str]
-) -> None:
-    missing = [column for column in columns if column not in found]
-    if missing:
-        raise ValueError(
-            f"{name}:1: no column `{missing[0]}`, only {', '.join(found)}; correct "
-            f"`{reading.where}.columns`"
-        )

@@ -3,10 +3,10 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dialogue.privacy import Scrubber
+from dialogue.privacy import STRUCTURED, Scrubber
 from dialogue.records import Dialogue, Reject, content_digest, words_digest
 from dialogue.sources.draft import (
     MAX_TURNS,
@@ -17,6 +17,8 @@ from dialogue.sources.draft import (
     set_aside,
     speakers_as_roles,
 )
+from dialogue.sources.reading import shown
+from tests.dialogue import privacy_corpus as corpus
 
 HERE = Provenance("chat", "a source", "MIT", "0" * 64, 0.2, 0.1, Scrubber(()))
 SCRUBBED = dataclasses.replace(HERE, scrub=Scrubber(("email",)))
@@ -147,3 +149,57 @@ def test_a_persona_that_cannot_be_stored_sets_its_dialogue_aside(persona: str) -
     turns = [("user", "a"), ("assistant", "b")]
     assert isinstance(finish(Draft("file:1", turns, persona=persona), HERE), Reject)
     assert isinstance(finish(Draft("file:1", turns, label=persona), HERE), Reject)
+
+
+_ITEMS = st.sampled_from(
+    [example for example in corpus.personal() if len(example.text) < 600 and len(example.item) >= 6]
+)
+_FRONTS = st.lists(
+    st.sampled_from(
+        (
+            "ann.longname@mail.example.org, ",
+            "4111 1111 1111 1111, ",
+            "DE89 3704 0044 0532 0130 00, ",
+            f"password: {'a1' * 200} ",
+            "just words ",
+        )
+    ),
+    max_size=8,
+).map("".join)
+
+
+@settings(deadline=None)
+@given(_ITEMS, _FRONTS, st.sampled_from((200, 400, 4_096, 5_120)), st.integers(-60, 60))
+def test_no_part_of_an_item_survives_where_an_excerpt_is_cut(
+    example: corpus.Example, front: str, near: int, offset: int
+) -> None:
+    filler = "wörter und so " * 400
+    before = f"{front}{filler}"[: near + offset - example.start] + "\n"
+    row = set_aside("file:1", "why", f"{before}{example.text}\n{filler}")
+    kept = finish_reject(row, Scrubber(STRUCTURED)).excerpt
+    # The sentence around an item may share characters with it; those are no part of the item.
+    around = before + example.text[: example.start] + "|" + example.text[example.end :]
+    parts = {example.item[i : i + 6] for i in range(len(example.item) - 5)}
+    assert [part for part in parts if part in kept and part not in around + filler] == []
+
+
+@given(st.integers(1, 60))
+def test_a_row_that_is_cut_already_keeps_no_half_item(num_kept: int) -> None:
+    text = ("x " * 1_000 + "ann.longname@mail.example.org")[: 2_000 + num_kept]
+    row = set_aside("file:1", "too large", text, is_whole=False)
+    assert row.excerpt
+    assert "ann" not in row.excerpt
+    near = "password: a1a1a1a1 " * 60 + "ann.longname@mail.example.org"[:num_kept]
+    assert "ann" not in set_aside("file:1", "too large", near, is_whole=False).excerpt
+
+
+@given(st.integers(0, 60))
+def test_a_value_that_an_error_shows_keeps_no_half_item(offset: int) -> None:
+    said = shown("x" * offset + " ann.longname@mail.example.org")
+    assert "ann" not in said
+    assert "ann" not in shown(["x" * offset, "ann.longname@mail.example.org"])
+
+
+def test_a_row_in_another_encoding_is_searched_all_the_same() -> None:
+    text = "call +49 170 1234567 or ann@example.org".encode("utf-16-le").decode()
+    assert set_aside("file:1", "not JSON", text).excerpt == "call [PHONE] or [EMAIL]"

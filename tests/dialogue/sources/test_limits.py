@@ -77,20 +77,31 @@ def large_turn(path: Path, form: str) -> None:
         path.write_text(f"p,r\n{text},y\n")
     elif form == "chatterbot":
         path.write_text(f"conversations:\n- - {text}\n  - y\n")
+    elif form.startswith("parquet of"):
+        # A dictionary holds a text once, whatever number of rows or turns name it.
+        texts = pa.DictionaryArray.from_arrays([0] * 50, [text])
+        roles = pa.array(["user", "assistant"] * 25)
+        said = pa.StructArray.from_arrays([roles, texts], ["role", "content"])
+        columns = {"p": texts, "r": roles}
+        if form == "parquet of turns":
+            columns = {"messages": pa.ListArray.from_arrays([0, 50], said)}
+        pq.write_table(pa.table(columns), path, compression="none", store_schema=False)
     else:
         table = pa.table({"p": [text], "r": ["y"]})
         pq.write_table(table, path, compression="none", use_dictionary=False)
 
 
 COLUMNS = {"columns": {"prompt": "p", "response": "r"}}
+PARQUET = {"parquet": "table", "parquet of one text": "table", "parquet of turns": "messages"}
+FORMS = ["messages", "sharegpt", "eou", "table", "chatterbot", *PARQUET]
 
 
-@pytest.mark.parametrize("form", ["messages", "sharegpt", "eou", "table", "parquet", "chatterbot"])
+@pytest.mark.parametrize("form", FORMS)
 def test_a_turn_of_20_mb_is_refused(tmp_path: Path, form: str) -> None:
     path = tmp_path / "large"
     large_turn(path, form)
-    options: dict[str, Any] = COLUMNS if form in ("table", "parquet") else {}
-    name = "table" if form == "parquet" else form
+    name = PARQUET.get(form, form)
+    options: dict[str, Any] = COLUMNS if name == "table" else {}
     count, reason, seconds, peak = measured(path, name, **options)
     assert count == 0
     assert "too large: more than 1048576 bytes" in reason

@@ -3,7 +3,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -59,6 +58,12 @@ def test_csv_rows_know_the_line_they_begin_on_and_wrong_ones_are_set_aside() -> 
     assert last == ("f:7", {"a": "你好", "b": "4"})
 
 
+def test_a_column_that_stands_twice_is_told() -> None:
+    assert table(b"a,c,c\n1,2,3\n", "a")[0][0] == "f:2"
+    with pytest.raises(ValueError, match="f:1: 2 columns are called `a`; rename all but one"):
+        table(b"a,b,a\n1,2,3\n", "a", "b")
+
+
 def test_tabs_are_seen_in_the_header() -> None:
     assert table(b"a\tb\n1,2\t3\n", "a", "b") == [("f:2", {"a": "1,2", "b": "3"})]
 
@@ -77,60 +82,6 @@ def test_tabs_are_seen_in_the_header() -> None:
 def test_a_damaged_csv_is_told_with_its_line(content: bytes, said: str) -> None:
     with pytest.raises(ValueError, match=said):
         table(content, "a", "b")
-
-
-def test_a_damaged_parquet_is_told_with_its_row() -> None:
-    whole = parquet(
-        [{"a": f"text {i}", "b": "y"} for i in range(5_000)],
-        row_group_size=1_000,
-        write_page_checksum=True,
-        use_dictionary=False,
-    )
-    assert [origin for origin, _ in table(whole, "a")][::4_999] == ["f#1", "f#5000"]
-    with pytest.raises(ValueError, match=r"f: damaged parquet, past row 0: .*is the file whole"):
-        table(whole[:-100], "a")
-    with pytest.raises(ValueError, match="f: damaged parquet, past row 0"):
-        table(whole[: len(whole) // 2], "a")
-    at = pq.ParquetFile(io.BytesIO(whole)).metadata.row_group(3).column(0).data_page_offset + 60
-    flipped = bytearray(whole)
-    flipped[at] ^= 1
-    with pytest.raises(ValueError, match="f: damaged parquet, past row 2816"):
-        table(bytes(flipped), "a")
-    with pytest.raises(ValueError, match="f:1: no column `c`, only a, b"):
-        table(whole, "c")
-
-
-def test_parquet_that_is_not_utf8_is_told() -> None:
-    sink = io.BytesIO()
-    texts = pa.array([b"good", b"\xff"]).view(pa.string())
-    pq.write_table(pa.table({"a": texts}), sink)
-    with pytest.raises(ValueError, match="f: not UTF-8 past row 0"):
-        table(sink.getvalue(), "a")
-
-
-def test_parquet_is_held_to_the_bounds_of_every_packing() -> None:
-    bomb = parquet([{"a": "x" * (8 << 20)}], compression="zstd", use_dictionary=False)
-    with pytest.raises(ValueError, match="f: unpacks to more than 200 times its size"):
-        table(bomb, "a")
-    large = parquet([{"a": "x" * (2 << 20)}], compression="none", use_dictionary=False)
-    with pytest.raises(ValueError, match="f: too large: more than 4096 bytes a row in group 0"):
-        table(large, "a")
-    one, two, three = table(parquet([{"a": "x"}, {"a": "y" * 5_000}, {"a": "z"}]), "a")
-    assert (one, three) == (("f#1", {"a": "x"}), ("f#3", {"a": "z"}))
-    assert isinstance(two[1], Reject)
-    assert (two[0], two[1].reason[:9]) == ("f#2", "too large")
-
-
-def test_what_can_only_be_read_forwards_is_copied(tmp_path: Path) -> None:
-    class Forwards(io.BytesIO):
-        def seekable(self) -> bool:
-            return False
-
-    class Peeking(io.BufferedReader):
-        pass
-
-    stream = Peeking(Forwards(parquet([{"a": "x"}])))
-    assert list(table_rows("f", stream, READING, ["a"])) == [("f#1", {"a": "x"})]
 
 
 def test_lines_that_are_no_objects_are_set_aside() -> None:
