@@ -19,7 +19,15 @@ from typing import Any
 
 import numpy as np
 import torch
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from datasets import Dataset
+from transformers import (
+    DataCollatorForSeq2Seq,
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedTokenizerFast,
+    Trainer,
+    TrainingArguments,
+)
 
 from dialogue.config import Freeze, Training
 from dialogue.freezing import freeze
@@ -31,7 +39,7 @@ from dialogue.training import train
 
 Round = Callable[[], object]
 TOKENS = 4_096
-_SMALL = {
+_SMALL: dict[str, Any] = {
     "hidden_size": 320,
     "intermediate_size": 864,
     "num_hidden_layers": 8,
@@ -39,7 +47,7 @@ _SMALL = {
     "num_key_value_heads": 5,
     "vocab_size": 8_192,
 }
-_SMOLLM2 = {
+_SMOLLM2: dict[str, Any] = {
     "hidden_size": 576,
     "intermediate_size": 1_536,
     "num_hidden_layers": 30,
@@ -49,7 +57,7 @@ _SMOLLM2 = {
 }
 
 
-def small(attention: str = "sdpa", sizes: dict[str, int] = _SMALL) -> LlamaForCausalLM:
+def small(attention: str = "sdpa", sizes: dict[str, Any] = _SMALL) -> LlamaForCausalLM:
     """The same weights for every side."""
     torch.manual_seed(0)
     config = LlamaConfig(max_position_embeddings=1_024, tie_word_embeddings=True, **sizes)
@@ -62,7 +70,7 @@ def this(
     *,
     frozen: int = 0,
     epochs: float = 1.0,
-    sizes: dict[str, int] = _SMALL,
+    sizes: dict[str, Any] = _SMALL,
     tokens: int = TOKENS,
     **changes: Any,
 ) -> Round:
@@ -143,9 +151,6 @@ def plain_top(shard: Shard, frozen: int, epochs: int) -> Round:
 
 def trainer(shard: Shard, tokenizer: PreTrainedTokenizerFast, kind: str, **options: Any) -> Round:
     """Transformers' Trainer, or TRL's, over the same tokens and the same supervised positions."""
-    from datasets import Dataset
-    from transformers import DataCollatorForSeq2Seq, Trainer, TrainingArguments
-
     attention = options.pop("attention", "sdpa")
     rows = [shard[index] for index in range(len(shard))]
     shared = {
@@ -160,7 +165,8 @@ def trainer(shard: Shard, tokenizer: PreTrainedTokenizerFast, kind: str, **optio
     }
     model = small(attention)
     if kind == "trl":
-        from trl import SFTConfig, SFTTrainer  # type: ignore[import-not-found]
+        # Installed for this side alone.
+        from trl import SFTConfig, SFTTrainer  # type: ignore[import-not-found]  # noqa: PLC0415
 
         masks = [np.asarray(row.mask, np.int64).tolist() for row in rows]
         data = {"input_ids": [row.ids.tolist() for row in rows], "completion_mask": masks}
