@@ -40,7 +40,7 @@ from dialogue.model import load_tokenizer, with_chat_template
 from dialogue.privacy import Scrubber
 from dialogue.records import Dialogue, read_dialogues
 from dialogue.shards import open_shard
-from dialogue.sources import read
+from dialogue.sources import raw_files, read
 from dialogue.sources.wheel import extract
 from tasks._encoding import SPLITS, encode_groups
 
@@ -163,8 +163,10 @@ def _step_row(step: str, tenth: float, whole: _Cost, number: int) -> Row:
 def _turns() -> list[str]:
     """Every turn of the chitchat dataset's dialogues, about 130,000."""
     source = load_params(_ROOT / "params.yaml").ingest.sources["chitchat"]
+    source = source.model_copy(update={"limit": None})
     found = read(
-        source.model_copy(update={"limit": None}),
+        source,
+        raw_files(source),
         "chitchat",
         test_share=0.0,
         validation_share=0.0,

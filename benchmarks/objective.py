@@ -19,12 +19,13 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 from benchmarks.form import Bound, Row, alternate, paired_ratio, quick_wanted, report
 from dialogue.config import ScratchModel, load_params
 from dialogue.encoding import Encoded, Encoder
+from dialogue.forward import choose_forward
 from dialogue.model import autocast, choose_device, choose_precision, scratch_model
-from dialogue.objective import negative_log_likelihood
+from dialogue.objective import summed_loss
 from dialogue.packing import collate, length_batches
 from dialogue.privacy import Scrubber
 from dialogue.records import Dialogue
-from dialogue.sources import read
+from dialogue.sources import raw_files, read
 from dialogue.tokenization import train_tokenizer
 
 BOUNDS: dict[str, Bound] = {"response_objective_vs_full_logits": ("min", 1.05)}
@@ -86,8 +87,10 @@ def main() -> int:
 
 def _dialogues(number: int) -> list[Dialogue]:
     settings = load_params(Path("params.yaml")).ingest
+    source = settings.sources["chitchat"]
     found = read(
-        settings.sources["chitchat"],
+        source,
+        raw_files(source),
         "chitchat",
         test_share=0.0,
         validation_share=0.0,
@@ -102,9 +105,9 @@ def _ours(
 ) -> float:
     assert tokenizer.pad_token_id is not None
     collated = collate(batch, tokenizer.pad_token_id).to(model.device)
-    with autocast(choose_precision("auto"), model.device):
-        loss = negative_log_likelihood(model, collated).mean()
-    return _backward(model, loss)
+    forward = choose_forward(model, choose_precision("auto"), compiled=False)
+    total, _ = summed_loss(forward, collated)
+    return _backward(model, total / len(collated.targets))
 
 
 def _peer(

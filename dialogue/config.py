@@ -260,7 +260,20 @@ class Training(Section):
     tokens_per_batch: int = Field(ge=16)
     checkpoint_seconds: float = Field(gt=0)
     precision: Literal["auto", "bf16", "fp32"]
+    compile: Literal["auto", "always", "never"]
+    """auto: where there is a compiler and the run is long enough to pay for it."""
+    frozen_cache: Literal["auto", "always", "never"]
+    """Whether the frozen layers' output is kept; auto: where an example is read more than once."""
+    patience: int = Field(ge=0)
+    """Epochs without a lower held-out response loss after which training stops; 0: never."""
     seed: int
+
+
+class Adapters(Section):
+    """Low-rank adapters: their rank, and α: they count α / rank."""
+
+    rank: int = Field(ge=1)
+    alpha: int = Field(ge=1)
 
 
 class Freeze(Section):
@@ -268,6 +281,10 @@ class Freeze(Section):
 
     top_layers: int | None = Field(ge=0)
     """Only the last n layers learn; null: all of them."""
+    names: tuple[str, ...] = ()
+    """Patterns such as `*.mlp.*`: parameters of these names are frozen besides."""
+    lora: Adapters | None = None
+    """Adapters learn in place of the linear layers that would, and are merged; null: none."""
     embeddings: bool
     """True: the (tied) embeddings are frozen."""
     norms: bool
@@ -288,18 +305,102 @@ class Pretrain(Section):
 class Replay(Section):
     """The bounded reservoir of whole dialogues that travels from domain to domain."""
 
-    share: Share
+    share: float = Field(ge=0, lt=1)
     """Share of the training dialogues of a round that come from the memory."""
+    max_repeats: int = Field(ge=1)
+    """How often one dialogue may be rehearsed per epoch, where the memory is small."""
     max_bytes: int = Field(ge=0)
+
+
+class Ewc(Section):
+    """Elastic weight consolidation: how firmly, and what of the past counts."""
+
+    strength: float = Field(ge=0)
+    """λ; 1 holds the earlier domains' tokens as firmly as a Gaussian around them would."""
+    decay: Share
+    """γ: what is left of the earlier importances after each round."""
+    max_dialogues: int = Field(ge=1)
+    """Of how many dialogues the Fisher diagonal is taken."""
+    max_bytes: int = Field(ge=0)
+
+
+class Distill(Section):
+    """How much the model before counts, beside the responses themselves."""
+
+    replayed: float = Field(ge=0)
+    """Weight on rehearsed dialogues, which `replay` and `pseudo` give (DER++)."""
+    new: float = Field(ge=0)
+    """Weight on the new domain's (LwF)."""
+    temperature: float = Field(gt=0)
+
+
+class Pseudo(Section):
+    """The memory that the model writes itself."""
+
+    share: float = Field(ge=0, lt=1)
+    """Share of the training dialogues of a round that the parent writes."""
+    writing_share: Share
+    """Share of the new dialogues that are taught in writing form as well."""
+    max_new_tokens: int = Field(ge=16)
+    temperature: float = Field(ge=0)
+    top_p: float = Field(gt=0, le=1)
+
+
+class Lora(Section):
+    """Adapters of one domain that keep out of the earlier ones' way."""
+
+    rank: int = Field(ge=1)
+    alpha: int = Field(ge=1)
+    orthogonality: float = Field(ge=0)
+    """λ of the overlap with the earlier adapters."""
+    max_bytes: int = Field(ge=0)
+
+
+StrategyName = Literal["naive", "replay", "ewc", "distill", "pseudo", "lora"]
+
+
+def _listed(value: Any) -> Any:
+    """One name may stand without brackets."""
+    return (value,) if isinstance(value, str) else value
+
+
+def _known(value: tuple[str, ...]) -> tuple[str, ...]:
+    known = get_args(StrategyName)
+    for name in value:
+        if name not in known:
+            raise ValueError(
+                f"no strategy is called {name!r}; use one or more of {', '.join(known)}"
+            )
+    if len(set(value)) < len(value) or ("naive" in value and len(value) > 1):
+        raise ValueError(f"[{', '.join(value)}]: name each once, and `naive` alone")
+    return value
 
 
 class Finetune(Section):
     """Learning one domain's dialogues, response-only, without forgetting the earlier ones."""
 
-    strategy: Literal["naive", "replay"]
+    strategy: Annotated[
+        tuple[StrategyName, ...],
+        Field(min_length=1),
+        BeforeValidator(_known),
+        BeforeValidator(_listed),
+    ]
     replay: Replay
+    ewc: Ewc
+    distill: Distill
+    pseudo: Pseudo
+    lora: Lora
     freeze: Freeze
     training: Training
+
+    @model_validator(mode="after")
+    def _strategies_fit_together(self) -> Finetune:
+        adapters = "lora" in self.strategy or self.freeze.lora is not None
+        if adapters and "ewc" in self.strategy:
+            raise ValueError("strategy: `ewc` holds weights, adapters leave them; choose one")
+        if "lora" in self.strategy and self.freeze.lora is not None:
+            raise ValueError("freeze.lora: the strategy `lora` brings adapters; set it to null")
+        return self
 
 
 class Evaluate(Section):

@@ -1,7 +1,6 @@
-"""Rows decoded together over one KV cache; rows join and leave between two tokens.
+"""Rows decoded together over one cache; rows join and leave between two tokens.
 
-Shapes: B rows, S cached positions, V tokens of the vocabulary. Rows are padded on the left, so
-that the newest token of every row stands at the same position.
+Shapes: B rows, V tokens of the vocabulary.
 """
 
 from __future__ import annotations
@@ -11,7 +10,12 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from transformers import DynamicCache, PreTrainedModel
+from transformers import PreTrainedModel
+
+from dialogue.kv_cache import Cache, choose_cache
+
+_NUCLEUS = 256
+"""Sorting all of V costs as much as a layer: the nucleus nearly always fits in so many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,19 +43,19 @@ def greedy(max_new_tokens: int) -> Sampling:
 class Batch:
     """Token sequences that a model continues in step, each by its own `Sampling`.
 
-    `special` holds the ids that the repetition penalty spares: an end of turn stands in every
-    prompt, and a reply must still end.
+    The model's weights are read once, when the batch is made. `special` holds the ids that the
+    repetition penalty spares: an end of turn stands in every prompt, and a reply must still end.
     """
 
+    @torch.inference_mode()
     def __init__(self, model: PreTrainedModel, special: Collection[int]) -> None:
-        self._model = model
-        known = sorted(token for token in special if token < model.config.vocab_size)
+        self._cache: Cache = choose_cache(model)
+        self._device = model.device
+        self._vocabulary_size: int = model.config.vocab_size
+        known = sorted(token for token in special if token < self._vocabulary_size)
         self._special = torch.tensor(known, dtype=torch.long, device=model.device)
         self._rows: list[_Row] = []
         self._next_key = 0
-        # All of these are None as long as there is no row.
-        self._cache: DynamicCache | None = None
-        self._mask: Tensor | None = None  # [B, S], 1 where a position holds a token
         self._logits: Tensor | None = None  # [B, V] of the next token, None once it is chosen
         self._chosen: Tensor | None = None  # [B], chosen and not yet in the cache
 
@@ -63,19 +67,13 @@ class Batch:
         """Read prompts, each at least one token; returns one key per row, in order."""
         self._advance()
         rows = [
-            _Row(self._next_key + index, sampling, self._seen(prompt), _generator(sampling.seed))
+            _Row(
+                self._next_key + index, sampling, self._seen(prompt, sampling), _generator(sampling)
+            )
             for index, (prompt, sampling) in enumerate(zip(prompts, samplings, strict=True))
         ]
-        ids, mask = _padded_left(prompts, self._model.device)
-        cache = DynamicCache()
-        logits = self._forward(ids, mask, (mask.cumsum(-1) - 1).clamp(min=0), cache)
-        if self._cache is None or self._mask is None or self._logits is None:
-            self._cache, self._mask, self._logits = cache, mask, logits
-        else:
-            _join(self._cache, cache)
-            width = max(self._mask.shape[1], mask.shape[1])
-            self._mask = torch.cat([_pad(self._mask, width), _pad(mask, width)])
-            self._logits = torch.cat([self._logits, logits])
+        logits = self._cache.read(prompts)
+        self._logits = logits if self._logits is None else torch.cat([self._logits, logits])
         self._rows += rows
         self._next_key += len(rows)
         return [row.key for row in rows]
@@ -87,67 +85,37 @@ class Batch:
             return {}
         self._advance()
         assert self._logits is not None
-        logits = self._logits.float()
-        tokens = [row.choose(logits[index]) for index, row in enumerate(self._rows)]
-        self._chosen = torch.tensor(tokens, device=logits.device)
+        self._chosen = _choose(self._logits, self._rows)
         self._logits = None
+        tokens: list[int] = self._chosen.tolist()
         for row, token in zip(self._rows, tokens, strict=True):
-            row.seen[token] = True
-            row.seen[self._special] = False
+            if row.seen is not None:
+                row.seen[token] = True
+                row.seen[self._special] = False
         return {row.key: token for row, token in zip(self._rows, tokens, strict=True)}
 
     @torch.inference_mode()
     def drop(self, keys: Collection[int]) -> None:
         """Forget rows, whether they ended or nobody waits for them any more."""
-        kept = [index for index, row in enumerate(self._rows) if row.key not in keys]
-        if len(kept) == len(self._rows):
+        order = _closed_up([row.key not in keys for row in self._rows])
+        if len(order) == len(self._rows):
             return
-        self._rows = [self._rows[index] for index in kept]
-        if not kept:
-            self._cache = self._mask = self._logits = self._chosen = None
-            return
-        assert self._cache is not None
-        assert self._mask is not None
-        index = torch.tensor(kept, device=self._mask.device)
-        mask = self._mask[index]
-        # What only the longest row needed is cut off with it.
-        blank = int(mask.any(dim=0).int().argmax())
-        self._mask = mask[:, blank:]
-        for layer in self._cache.layers:
-            for name in ("keys", "values"):
-                setattr(layer, name, getattr(layer, name)[index, :, blank:])
-        self._logits = None if self._logits is None else self._logits[index]
-        self._chosen = None if self._chosen is None else self._chosen[index]
+        self._cache.keep(order)
+        self._rows = [self._rows[index] for index in order]
+        self._logits = self._logits[order] if self._logits is not None and order else None
+        self._chosen = self._chosen[order] if self._chosen is not None and order else None
 
     def _advance(self) -> None:
         """Read the chosen tokens; afterwards every row has logits."""
-        if self._chosen is None:
-            return
-        assert self._mask is not None
-        assert self._cache is not None
-        self._mask = torch.cat([self._mask, self._mask.new_ones(len(self._rows), 1)], dim=1)
-        positions = self._mask.sum(-1, keepdim=True) - 1
-        self._logits = self._forward(self._chosen[:, None], self._mask, positions, self._cache)
-        self._chosen = None
+        if self._chosen is not None:
+            self._logits = self._cache.advance(self._chosen)
+            self._chosen = None
 
-    def _forward(self, ids: Tensor, mask: Tensor, positions: Tensor, cache: DynamicCache) -> Tensor:
-        output = self._model(
-            input_ids=ids,
-            # Without padding attention needs no mask, and takes its fast path.
-            attention_mask=None if bool(mask.all()) else mask,
-            position_ids=positions,
-            past_key_values=cache,
-            use_cache=True,
-            logits_to_keep=1,
-        )
-        logits: Tensor = output.logits[:, -1]
-        return logits
-
-    def _seen(self, prompt: Sequence[int]) -> Tensor:
-        seen = torch.zeros(
-            self._model.config.vocab_size, dtype=torch.bool, device=self._model.device
-        )
-        seen[torch.tensor(prompt, device=seen.device)] = True
+    def _seen(self, prompt: Sequence[int], sampling: Sampling) -> Tensor | None:
+        if sampling.repetition_penalty == 1.0:
+            return None
+        seen = torch.zeros(self._vocabulary_size, dtype=torch.bool, device=self._device)
+        seen[torch.tensor(prompt, device=self._device)] = True
         seen[self._special] = False
         return seen
 
@@ -156,67 +124,65 @@ class Batch:
 class _Row:
     key: int
     sampling: Sampling
-    seen: Tensor  # bool [V]
+    seen: Tensor | None
+    """bool [V]: what the repetition penalty falls on; None where there is no penalty."""
     generator: torch.Generator
 
-    def choose(self, logits: Tensor) -> int:
-        """One token from logits [V]."""
-        sampling = self.sampling
-        if sampling.repetition_penalty != 1.0:
-            penalty = sampling.repetition_penalty
-            penalized = torch.where(logits > 0, logits / penalty, logits * penalty)
-            logits = torch.where(self.seen, penalized, logits)
-        if sampling.temperature == 0.0:
-            return int(logits.argmax())
-        # From the top down, and not too cold: no temperature can overflow.
-        cooled = (logits - logits.max()) / max(sampling.temperature, 1e-4)
-        probabilities = torch.softmax(cooled, dim=-1).cpu()
-        if sampling.top_p < 1.0:
-            return _from_nucleus(probabilities, sampling.top_p, self.generator)
-        return int(torch.multinomial(probabilities, 1, generator=self.generator))
+
+def _closed_up(kept: Sequence[bool]) -> list[int]:
+    """Which row stands where once the last rows have moved into the gaps: few rows move."""
+    order = [index if keep else -1 for index, keep in enumerate(kept)]
+    for index in range(len(order)):
+        while order and order[-1] < 0:
+            order.pop()
+        if index < len(order) and order[index] < 0:
+            order[index] = order.pop()
+    return order
 
 
-def _from_nucleus(probabilities: Tensor, top_p: float, generator: torch.Generator) -> int:
-    """Draw from the smallest set of likeliest tokens that holds at least `top_p`."""
-    # Sorting all of V costs as much as a layer: the nucleus nearly always fits in the first few.
-    for count in (256, probabilities.numel()):
-        top, tokens = probabilities.topk(min(count, probabilities.numel()))
-        before = top.cumsum(-1) - top
-        if float(before[-1] + top[-1]) >= top_p:
-            break
-    nucleus = torch.where(before < top_p, top, 0.0)
-    nucleus[0] = top[0]
-    return int(tokens[torch.multinomial(nucleus, 1, generator=generator)])
+def _choose(logits: Tensor, rows: Sequence[_Row]) -> Tensor:
+    """One token for every row, int64 [B], from fp32 logits [B, V]."""
+    if penalized := [index for index, row in enumerate(rows) if row.seen is not None]:
+        logits = logits.clone()
+        logits[penalized] = _penalized(logits[penalized], [rows[index] for index in penalized])
+    tokens = logits.argmax(-1)
+    if drawn := [index for index, row in enumerate(rows) if row.sampling.temperature > 0.0]:
+        tokens[drawn] = _drawn(logits[drawn], [rows[index] for index in drawn])
+    return tokens
 
 
-def _generator(seed: int | None) -> torch.Generator:
+def _penalized(logits: Tensor, rows: Sequence[_Row]) -> Tensor:
+    """Logits [B, V] after each row's repetition penalty."""
+    penalty = logits.new_tensor([row.sampling.repetition_penalty for row in rows])[:, None]
+    seen = torch.stack([row.seen for row in rows if row.seen is not None])
+    return torch.where(seen, torch.where(logits > 0, logits / penalty, logits * penalty), logits)
+
+
+def _drawn(logits: Tensor, rows: Sequence[_Row]) -> Tensor:
+    """Tokens [B] drawn from logits [B, V]: each from its nucleus, by one number of its row."""
+    # No temperature can be so cold as to overflow.
+    temperature = logits.new_tensor([max(row.sampling.temperature, 1e-4) for row in rows])
+    top_p = logits.new_tensor([row.sampling.top_p for row in rows], dtype=torch.float64)[:, None]
+    cooled = (logits - logits.amax(-1, keepdim=True)) / temperature[:, None]
+    probabilities = torch.softmax(cooled.double(), dim=-1)
+    top, tokens = probabilities.topk(min(_NUCLEUS, logits.shape[1]))
+    if bool((top.sum(-1, keepdim=True) < top_p).any()):
+        top, tokens = probabilities.sort(descending=True)
+    before = top.cumsum(-1) - top
+    # The likeliest token always belongs to the smallest set that holds at least `top_p`.
+    inside = (before < top_p).index_fill(1, torch.zeros(1, dtype=torch.long, device=top.device), 1)
+    sums = torch.where(inside, top, 0.0).cumsum(-1)
+    numbers = torch.cat(
+        [torch.rand(1, 1, dtype=torch.float64, generator=row.generator) for row in rows]
+    ).to(top.device)
+    places = torch.searchsorted(sums, numbers * sums[:, -1:], right=True)
+    return tokens.gather(1, places.clamp(max=tokens.shape[1] - 1))[:, 0]
+
+
+def _generator(sampling: Sampling) -> torch.Generator:
     generator = torch.Generator()
-    if seed is None:
+    if sampling.seed is None:
         generator.seed()
     else:
-        generator.manual_seed(seed)
+        generator.manual_seed(sampling.seed)
     return generator
-
-
-def _padded_left(prompts: Sequence[Sequence[int]], device: torch.device) -> tuple[Tensor, Tensor]:
-    """Ids and mask, both [B, longest prompt]; padding is id 0 and masked."""
-    width = max(len(prompt) for prompt in prompts)
-    ids = torch.tensor([[0] * (width - len(prompt)) + list(prompt) for prompt in prompts])
-    mask = torch.tensor([[0] * (width - len(prompt)) + [1] * len(prompt) for prompt in prompts])
-    return ids.to(device), mask.to(device)
-
-
-def _pad(mask: Tensor, width: int) -> Tensor:
-    return torch.nn.functional.pad(mask, (width - mask.shape[1], 0))
-
-
-def _join(cache: DynamicCache, other: DynamicCache) -> None:
-    """Append the rows of `other`, both [B, heads, S, head size], the shorter padded on the left."""
-    width = max(cache.get_seq_length(), other.get_seq_length())
-    for mine, theirs in zip(cache.layers, other.layers, strict=True):
-        for name in ("keys", "values"):
-            parts = [getattr(mine, name), getattr(theirs, name)]
-            padded = [
-                torch.nn.functional.pad(part, (0, 0, width - part.shape[2], 0)) for part in parts
-            ]
-            setattr(mine, name, torch.cat(padded))

@@ -57,12 +57,11 @@ def generate(
             for key, index in zip(keys, joining, strict=True):
                 running[key] = (index, Reply(tokenizer, sampling.max_new_tokens))
         for key, token in batch.step().items():
-            index, reply = running[key]
-            reply.push(token)
-            if reply.finish_reason is not None:
-                done[index] = reply.generation(len(prompts[index]))
-                del running[key]
-                batch.drop({key})
+            running[key][1].push(token)
+        ended = {key for key, (_, reply) in running.items() if reply.finish_reason is not None}
+        for index, reply in map(running.pop, ended):
+            done[index] = reply.generation(len(prompts[index]))
+        batch.drop(ended)
     return [done[index] for index in range(len(prompts))]
 
 

@@ -17,15 +17,27 @@ from transformers import PreTrainedModel
 
 from dialogue.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from dialogue.config import Training
+from dialogue.early_stopping import HELD_OUT, EarlyStopping
+from dialogue.forward import (
+    Forward,
+    can_compile,
+    choose_forward,
+    decoder_layers,
+    frozen_layers,
+    is_lean,
+)
+from dialogue.frozen_states import FrozenStates, frozen_states
 from dialogue.interruption import deferred_interruption
 from dialogue.log import Log
-from dialogue.model import autocast, choose_device, choose_precision
-from dialogue.objective import negative_log_likelihood
+from dialogue.model import Precision, choose_device, choose_precision
+from dialogue.objective import Regularizer, summed_loss
 from dialogue.packing import Batch, Plan, collate, plan_steps, supervised_tokens
 from dialogue.progress import Progress
 from dialogue.shards import Shard
 
 _FINAL_RATE_SHARE = 0.1
+_COMPILING_PAYS = 3e13
+"""Floating-point operations of a run from which compiling the layers saves more than it costs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +45,8 @@ class Trained:
     """What a run did: its curve, a row a step, and how long it took.
 
     Rows hold step, loss (nats a supervised token), learning_rate, gradient_norm, supervised
-    tokens so far and seconds so far.
+    tokens so far and seconds so far; where early stopping measured, held_out_loss. `num_tokens`
+    and `num_supervised` count what was read before training ended.
     """
 
     curve: list[dict[str, float]]
@@ -51,6 +64,8 @@ def train(
     pad_id: int,
     checkpoints: Path,
     label: str,
+    held_out: Shard | None = None,
+    regularizer: Regularizer | None = None,
 ) -> Trained:
     """Train the parameters that require a gradient, in place.
 
@@ -60,22 +75,23 @@ def train(
         model: fp32 weights; matrix products run in the chosen precision.
         examples: sequences, each with at least one supervised token.
         settings: the run's `training` section.
-        log: receives the curve and the resolved precision.
+        log: receives the curve and what was chosen for this machine and this run.
         pad_id: a token id for padding; it is never read.
         checkpoints: a folder of the run's own, removed at the end.
         label: what the progress line says.
+        held_out: what early stopping measures, where `settings.patience` asks for it.
+        regularizer: what is added to the loss; it must follow from its arguments alone.
 
     Raises:
         ValueError: there is nothing to train on, a loss or a gradient is not finite (the batch is
-            named, no model is left), or a checkpoint is damaged.
-        OSError: a checkpoint cannot be written.
+            named, no model is left), a setting asks for what this model or machine cannot do, or
+            a checkpoint is damaged.
+        OSError: a checkpoint, or what is kept of the frozen layers, cannot be written.
     """
     if len(examples) == 0:
         raise ValueError(f"{label}: no examples to train on; is the domain's train split empty?")
-    device, precision = choose_device(), choose_precision(settings.precision)
-    log.params(
-        {"precision_chosen": precision, "device": device.type, "threads": torch.get_num_threads()}
-    )
+    if settings.patience and not held_out:
+        raise ValueError(f"{label}: training.patience needs held-out dialogues, and there are none")
     plan = plan_steps(
         examples.lengths,
         epochs=settings.epochs,
@@ -83,8 +99,24 @@ def train(
         tokens_per_step=settings.tokens_per_step,
         seed=settings.seed,
     )
+    device = choose_device()
     model.to(device)  # type: ignore[arg-type]  # the wrapper's types hide the method's
-    run = _Run(model, examples, plan, settings, checkpoints, pad_id)
+    chosen = _choose(model, examples, plan, settings)
+    log.params(
+        {
+            "precision_chosen": chosen.precision,
+            "compile_chosen": chosen.compiled,
+            "frozen_cache_chosen": chosen.cached,
+            "device": device.type,
+            "threads": torch.get_num_threads(),
+        }
+    )
+    forward = choose_forward(model, chosen.precision, compiled=chosen.compiled)
+    cache = _frozen(forward, examples, settings, checkpoints, pad_id, label, wanted=chosen.cached)
+    stopping = None
+    if settings.patience and held_out:
+        stopping = EarlyStopping(forward, held_out, settings.patience, checkpoints, pad_id)
+    run = _Run(forward, examples, plan, settings, checkpoints, pad_id, cache, stopping, regularizer)
     run.resume()
     trained = run.go(log, label)
     shutil.rmtree(checkpoints, ignore_errors=True)
@@ -95,7 +127,8 @@ def write_curve(path: Path, trained: Trained) -> None:
     """The curve as CSV, for `dvc plots`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, fieldnames=list(trained.curve[0]))
+        names = dict.fromkeys(name for row in trained.curve for name in row)
+        writer = csv.DictWriter(file, fieldnames=list(names))
         writer.writeheader()
         writer.writerows(trained.curve)
 
@@ -116,36 +149,106 @@ def learning_rate(settings: Training, step: int, num_steps: int) -> float:
     return settings.learning_rate * (_FINAL_RATE_SHARE + (1 - _FINAL_RATE_SHARE) * cosine)
 
 
+@dataclass(frozen=True, slots=True)
+class _Chosen:
+    """What `auto` came to."""
+
+    precision: Precision
+    compiled: bool
+    cached: bool
+
+
+def _choose(model: PreTrainedModel, examples: Shard, plan: Plan, settings: Training) -> _Chosen:
+    """By what the model, the machine and the plan are, never by a clock: a resumed run agrees."""
+    lean = is_lean(model)
+    frozen = frozen_layers(model) if lean else 0
+    if settings.frozen_cache == "always" and not frozen:
+        raise ValueError(
+            "training.frozen_cache: the layers at the bottom are not frozen, or draw at random; "
+            "freeze the embeddings and the lowest layers, or set it to never"
+        )
+    if settings.compile == "always" and not (lean and can_compile()):
+        why = "there is no C++ compiler" if lean else f"{type(model).__name__} is not supported"
+        raise ValueError(f"training.compile: {why}; set it to never")
+    reads = sum(len(part) for step in plan.steps for part in step)
+    cached = frozen > 0 and (
+        settings.frozen_cache == "always"
+        or (settings.frozen_cache == "auto" and reads > len(examples))
+    )
+    tokens = sum(int(examples.lengths[list(p)].sum()) for step in plan.steps for p in step)
+    layers = decoder_layers(model)
+    sizes = [sum(parameter.numel() for parameter in layer.parameters()) for layer in layers]
+    # Two operations a weight and token forwards, four more backwards where it learns.
+    work = tokens * (6 * sum(sizes[frozen:]) + (0 if cached else 2 * sum(sizes[:frozen])))
+    compiled = lean and (
+        settings.compile == "always"
+        or (settings.compile == "auto" and work > _COMPILING_PAYS and can_compile())
+    )
+    return _Chosen(choose_precision(settings.precision), compiled, cached)
+
+
+def _frozen(
+    forward: Forward,
+    examples: Shard,
+    settings: Training,
+    checkpoints: Path,
+    pad_id: int,
+    label: str,
+    *,
+    wanted: bool,
+) -> FrozenStates | None:
+    if not wanted:
+        return None
+    bar = Progress(f"{label}: frozen layers", int(examples.lengths.sum()), "tokens")
+    states = frozen_states(
+        forward,
+        examples,
+        checkpoints / "frozen",
+        pad_id=pad_id,
+        tokens_per_batch=settings.tokens_per_batch,
+        advance=bar.advance,
+    )
+    bar.finish("kept")
+    return states
+
+
 class _Run:
     """The state of one training run between its steps."""
 
     def __init__(
         self,
-        model: PreTrainedModel,
+        forward: Forward,
         examples: Shard,
         plan: Plan,
         settings: Training,
         checkpoints: Path,
         pad_id: int,
+        frozen: FrozenStates | None,
+        stopping: EarlyStopping | None,
+        regularizer: Regularizer | None,
     ) -> None:
-        self.model, self.examples, self.plan = model, examples, plan
+        self.forward, self.examples, self.plan = forward, examples, plan
+        self.model, self.device = forward.model, forward.model.device
         self.settings, self.checkpoints, self.pad_id = settings, checkpoints, pad_id
+        self.frozen, self.stopping, self.regularizer = frozen, stopping, regularizer
         self.supervised: NDArray[np.int64] = supervised_tokens(examples)
-        self.learning = {n: p for n, p in model.named_parameters() if p.requires_grad}
+        # The steps after which an epoch, to the nearest step, is over.
+        num_steps, epochs = len(plan.steps), settings.epochs
+        self.epoch_ends = {round(num_steps * n / epochs) for n in range(1, int(epochs) + 1)}
+        self.learning = {n: p for n, p in self.model.named_parameters() if p.requires_grad}
         self.optimizer = torch.optim.AdamW(
             self.learning.values(),
             lr=settings.learning_rate,
             weight_decay=settings.weight_decay,
             fused=True,
         )
+        self.digest = f"{plan.digest} {'kept' if frozen else 'computed'} {forward.dtype}"
         self.step = 0
         self.curve: list[dict[str, float]] = []
-        self.device = next(model.parameters()).device
-        self.precision = choose_precision(settings.precision)
 
     def resume(self) -> None:
         """Go on from the newest checkpoint, where there is one."""
-        checkpoint = load_checkpoint(self.checkpoints, self.plan.digest)
+        checkpoint = load_checkpoint(self.checkpoints, self.digest)
         if checkpoint is None:
             return
         with torch.no_grad():
@@ -169,10 +272,11 @@ class _Run:
         before = self.curve[-1]["seconds"] if self.curve else 0.0
         start = saved = time.monotonic()
         with deferred_interruption() as interruption:
-            while self.step < len(self.plan.steps):
+            while self.step < len(self.plan.steps) and not self._is_over():
                 row = self._advance()
-                row["seconds"] = before + time.monotonic() - start
                 self.curve.append(row)
+                self._measure(row)
+                row["seconds"] = before + time.monotonic() - start
                 log.metrics({k: row[k] for k in row if k != "step"}, step=self.step)
                 bar.advance(self._tokens(self.step - 1), f"loss {row['loss']:.3f}")
                 due = time.monotonic() - saved >= self.settings.checkpoint_seconds
@@ -181,14 +285,28 @@ class _Run:
                     saved = time.monotonic()
                 if interruption.requested:
                     raise KeyboardInterrupt
+        if self.stopping:
+            self.stopping.restore(self.learning)
         bar.finish(f"loss {self.curve[-1]['loss']:.3f}")
         self.model.train(False)
         return Trained(
             curve=self.curve,
-            num_tokens=total,
+            num_tokens=sum(self._tokens(step) for step in range(self.step)),
             num_supervised=int(self.curve[-1]["supervised_tokens"]),
             seconds=self.curve[-1]["seconds"],
         )
+
+    def _held_out_losses(self) -> list[float]:
+        return [row[HELD_OUT] for row in self.curve if HELD_OUT in row]
+
+    def _is_over(self) -> bool:
+        return self.stopping is not None and self.stopping.is_over(self._held_out_losses())
+
+    def _measure(self, row: dict[str, float]) -> None:
+        """After an epoch, where early stopping is wanted."""
+        if self.stopping and self.step in self.epoch_ends:
+            row[HELD_OUT] = self.stopping.measure(self.settings.tokens_per_batch)
+            self.stopping.keep(self._held_out_losses(), self.learning)
 
     def _advance(self) -> dict[str, float]:
         """One optimizer step; the loss is the mean over the supervised tokens of all its parts."""
@@ -200,10 +318,16 @@ class _Run:
         loss = 0.0
         for part in micro_batches:
             batch = self._batch(part)
-            with autocast(self.precision, self.device):
-                total = negative_log_likelihood(self.model, batch).sum()
+            total, nats = summed_loss(
+                self.forward,
+                batch,
+                border=self._border(batch, part),
+                regularizer=self.regularizer,
+                indices=part,
+            )
             (total / count).backward()  # type: ignore[no-untyped-call]
-            loss += float(total.detach()) / count
+            loss += nats / count
+        loss += self._step_penalty()
         norm = float(nn.utils.clip_grad_norm_(self.learning.values(), self.settings.gradient_clip))
         if not (math.isfinite(loss) and math.isfinite(norm)):
             raise ValueError(self._not_finite(loss, norm, micro_batches))
@@ -219,6 +343,19 @@ class _Run:
             "supervised_tokens": seen + count,
         }
 
+    def _border(self, batch: Batch, indices: tuple[int, ...]) -> torch.Tensor | None:
+        if self.frozen is None:
+            return None
+        return self.frozen.batch(indices, batch.ids.shape[1]).to(self.device)
+
+    def _step_penalty(self) -> float:
+        """What the regularizer adds once a step; its gradient joins the others."""
+        added = None if self.regularizer is None else self.regularizer.on_step(self.learning)
+        if added is None:
+            return 0.0
+        added.backward()  # type: ignore[no-untyped-call]
+        return float(added.detach())
+
     def _batch(self, indices: tuple[int, ...]) -> Batch:
         sequences = [self.examples[i] for i in indices]
         return collate(sequences, self.pad_id).to(self.device)
@@ -232,7 +369,7 @@ class _Run:
         weights = {n: p.detach().cpu().contiguous() for n, p in self.learning.items()}
         save_checkpoint(
             self.checkpoints,
-            Checkpoint(self.step, self.plan.digest, weights, moments, self.curve),
+            Checkpoint(self.step, self.digest, weights, moments, self.curve),
         )
 
     def _tokens(self, step: int) -> int:

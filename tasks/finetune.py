@@ -6,12 +6,14 @@ import json
 from pathlib import Path
 
 from dialogue.config import Params
-from dialogue.continual import STRATEGIES
-from dialogue.freezing import freeze
+from dialogue.continual import Combination
+from dialogue.continual.memory import memory_digest, read_memory, write_memory
+from dialogue.continual.strategy import Round
+from dialogue.freezing import count, freeze, merge_adapters
 from dialogue.log import Log
 from dialogue.manifest import verify_manifest
 from dialogue.model import load_model, load_tokenizer, save_model
-from dialogue.shards import open_shard, shard_digest, write_shard
+from dialogue.shards import open_shard, shard_digest
 from dialogue.training import train, write_curve
 from tasks._step import run
 
@@ -32,28 +34,33 @@ def finetune(
 ) -> None:
     """Fine-tune the parent model on the domain's responses, with rehearsal of earlier domains."""
     settings = params.finetune
-    strategy = STRATEGIES[settings.strategy]
-    new, old = open_shard(encoded / "train"), open_shard(parent_memory)
+    new, earlier = open_shard(encoded / "train"), read_memory(parent_memory)
     log.dataset(f"{domain}/train", shard_digest(encoded / "train"), encoded / "train", "train")
-    log.dataset("memory", shard_digest(parent_memory), parent_memory, "rehearsal")
+    log.dataset("memory", memory_digest(parent_memory), parent_memory, "rehearsal")
     learner, tokenizer = load_model(parent), load_tokenizer(parent)
-    frozen = freeze(learner, settings.freeze)
-    examples = strategy.examples(new, old, settings)
-    assert tokenizer.pad_token_id is not None
+    freeze(learner, settings.freeze, settings.training.seed)
+    lesson = Round(domain, new, earlier, learner, tokenizer, settings)
+    strategy = Combination(lesson)
+    examples = strategy.prepare()
+    frozen = count(learner)
     trained = train(
         learner,
         examples,
         settings.training,
         log,
-        pad_id=tokenizer.pad_token_id,
+        pad_id=lesson.pad_id,
         checkpoints=checkpoints,
         label=f"finetune {domain}",
+        held_out=open_shard(encoded / "validation") if settings.training.patience else None,
+        regularizer=strategy.regularizer(examples),
     )
+    strategy.merge()
+    remembered = strategy.remember()
+    merge_adapters(learner)
     digest = save_model(
         learner, tokenizer, model, domain=domain, parent_digest=verify_manifest(parent)
     )
-    remembered = strategy.remember(new, old, settings)
-    write_shard(memory, remembered)
+    write_memory(memory, remembered)
     write_curve(curve, trained)
     figures = {
         "first_loss": trained.curve[0]["loss"],
@@ -64,7 +71,7 @@ def finetune(
         "num_tokens": trained.num_tokens,
         "num_supervised_tokens": trained.num_supervised,
         "trainable_share": frozen.trainable_share,
-        "memory_dialogues": len(remembered),
+        "memory_dialogues": len(remembered.dialogues),
         "memory_bytes": remembered.num_bytes,
     }
     log.metrics(figures | {"seconds": trained.seconds})

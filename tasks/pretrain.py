@@ -8,7 +8,7 @@ from pathlib import Path
 from transformers import PreTrainedTokenizerFast
 
 from dialogue.config import Params
-from dialogue.freezing import freeze
+from dialogue.freezing import freeze, merge_adapters
 from dialogue.initialization import initial_model
 from dialogue.log import Log
 from dialogue.manifest import verify_manifest, write_manifest
@@ -46,7 +46,7 @@ def pretrain(
     learner, vocabulary = initial_model(
         settings.init, (document.text for document in training), settings.training.seed
     )
-    frozen = freeze(learner, settings.freeze)
+    frozen = freeze(learner, settings.freeze, settings.training.seed)
     blocks = text_blocks(training, vocabulary, settings.block_tokens, settings.max_tokens)
     precision = choose_precision(settings.training.precision)
 
@@ -61,6 +61,7 @@ def pretrain(
         checkpoints=checkpoints,
         label="pretrain",
     )
+    merge_adapters(learner)
     after = text_bits(learner, vocabulary, held_out, settings.block_tokens, precision)
 
     digest = save_model(learner, vocabulary, model, domain="base", parent_digest=None)

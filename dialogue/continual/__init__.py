@@ -1,22 +1,90 @@
-"""Lifelong learning: what a round rehearses, and what it remembers for the next."""
+"""Lifelong learning: what a round rehearses, what is added to its loss, what it remembers."""
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
-from dialogue.config import Finetune
-from dialogue.continual import naive, replay
-from dialogue.shards import Shard
+import torch
+from torch import Tensor, nn
+
+from dialogue.config import StrategyName
+from dialogue.continual.distill import Distill
+from dialogue.continual.ewc import Ewc
+from dialogue.continual.lora import Lora
+from dialogue.continual.memory import Memory
+from dialogue.continual.naive import Naive
+from dialogue.continual.pseudo import Pseudo
+from dialogue.continual.replay import Replay
+from dialogue.continual.strategy import Round, Strategy
+from dialogue.objective import Regularizer
+from dialogue.packing import Batch
+from dialogue.shards import Shard, concatenate
+
+STRATEGIES: dict[StrategyName, type[Strategy]] = {
+    "naive": Naive,
+    "replay": Replay,
+    "ewc": Ewc,
+    "distill": Distill,
+    "pseudo": Pseudo,
+    "lora": Lora,
+}
 
 
-class Strategy(Protocol):
-    """A way of learning a new domain without losing the earlier ones."""
+class Combination:
+    """The strategies of `finetune.strategy` as one: what each does, one after the other."""
 
-    def examples(self, new: Shard, memory: Shard, settings: Finetune) -> Shard:
-        """What the round trains on, given the new domain and the memory that came with it."""
+    def __init__(self, lesson: Round) -> None:
+        self._round = lesson
+        self._parts = [STRATEGIES[name](lesson) for name in lesson.settings.strategy]
 
-    def remember(self, new: Shard, memory: Shard, settings: Finetune) -> Shard:
-        """The memory that leaves with the model."""
+    def prepare(self) -> Shard:
+        """Ready the model; returns what the round trains on, the new domain first.
+
+        Raises:
+            ValueError: what a strategy would remember does not fit its bytes.
+        """
+        # What the parent writes of its own, it writes before it is changed.
+        rehearsed = [part.rehearsed() for part in self._parts]
+        for part in self._parts:
+            part.prepare()
+        return concatenate([self._round.new, *rehearsed])
+
+    def regularizer(self, examples: Shard) -> Regularizer | None:
+        """What is added to the loss; None where nothing is."""
+        parts = [part.regularizer(examples) for part in self._parts]
+        added = [part for part in parts if part is not None]
+        return Sum(added) if added else None
+
+    def merge(self) -> None:
+        """Leave a model of the parent's shape."""
+        for part in self._parts:
+            part.merge()
+
+    def remember(self) -> Memory:
+        """The memory that leaves with the model; what no strategy tends stays as it came."""
+        memory = self._round.memory
+        for part in self._parts:
+            memory = part.remember(memory)
+        learned = [name for name in memory.learned if name != self._round.domain]
+        return replace(memory, learned=(*learned, self._round.domain))
 
 
-STRATEGIES: dict[str, Strategy] = {"naive": naive.Naive(), "replay": replay.Replay()}
+class Sum:
+    """Several regularizers, added up."""
+
+    def __init__(self, parts: Sequence[Regularizer]) -> None:
+        self._parts = parts
+
+    def on_batch(self, logits: Tensor, batch: Batch, indices: tuple[int, ...]) -> Tensor | None:
+        """Nats of all parts."""
+        return _total([part.on_batch(logits, batch, indices) for part in self._parts])
+
+    def on_step(self, parameters: Mapping[str, nn.Parameter]) -> Tensor | None:
+        """The scalars of all parts."""
+        return _total([part.on_step(parameters) for part in self._parts])
+
+
+def _total(terms: Sequence[Tensor | None]) -> Tensor | None:
+    given = [term for term in terms if term is not None]
+    return torch.stack(given).sum() if given else None

@@ -2,17 +2,8 @@
 
 from __future__ import annotations
 
-from dialogue.config import Finetune
-from dialogue.shards import Shard
+from dialogue.continual.strategy import Strategy
 
 
-class Naive:
-    """No rehearsal, no memory."""
-
-    def examples(self, new: Shard, memory: Shard, settings: Finetune) -> Shard:  # noqa: ARG002
-        """The new domain."""
-        return new
-
-    def remember(self, new: Shard, memory: Shard, settings: Finetune) -> Shard:  # noqa: ARG002
-        """Nothing new."""
-        return memory
+class Naive(Strategy):
+    """No rehearsal, nothing added to the loss, nothing new in the memory."""

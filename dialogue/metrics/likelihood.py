@@ -1,8 +1,9 @@
 """How likely a model finds tokens: a sequence and other ways for it to go on, in one forward.
 
-A tree is a trunk with branches that each leave it at some token. All of it is one row under a
-mask that lets a branch see the trunk up to where it leaves, and itself: the history is read once
-however many replies are compared after it. Shapes: B rows, T tokens, S scored positions.
+A tree is a trunk with branches that each leave it at some token. A branch sees the trunk up to
+where it leaves, and itself: the history is read once however many replies are compared after it.
+Plain Llamas read trees packed end to end, others read each as a row under a mask. Shapes: B rows,
+T tokens, S scored positions, H hidden size.
 """
 
 from __future__ import annotations
@@ -13,13 +14,15 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.nn import functional
+from torch import Tensor
 from transformers import PreTrainedModel
 
 from dialogue.encoding import Encoded
+from dialogue.llama import Llama, choose_llama
 from dialogue.metrics import Floats
 from dialogue.model import Precision, autocast
 from dialogue.packing import length_batches
+from dialogue.tree_attention import Part, TreeAttention
 
 _TOKENS_PER_BATCH = 2_048
 _LOGITS_AT_ONCE = 256
@@ -65,9 +68,11 @@ def log_likelihoods(
     lengths = [len(tree) for tree in trees]
     # One autocast for all: it then keeps the weights it has cast.
     with torch.inference_mode(), autocast(precision, model.device):
+        llama = choose_llama(model) if trees else None
         for batch in length_batches(lengths, _TOKENS_PER_BATCH):
-            members = [trees[index] for index in batch]
-            for index, parts in zip(batch, _score(model, members), strict=True):
+            layouts = [_lay_out(trees[index]) for index in batch]
+            flat = _score(model, layouts) if llama is None else _score_packed(llama, layouts)
+            for index, parts in zip(batch, _split(flat, layouts), strict=True):
                 results[index] = parts
             advance(sum(lengths[index] for index in batch))
     return results
@@ -75,53 +80,88 @@ def log_likelihoods(
 
 @dataclass(frozen=True, slots=True)
 class _Layout:
-    """One tree as a row of T tokens.
+    """One tree as a row of T tokens: its trunk, then its branches.
 
-    `sees` bool [T, T]: which token may look at which; `positions` [T]. `columns` [S] hold the
+    `positions` [T] count from the beginning of what a token stands in. `columns` [S] hold the
     positions that predict the scored tokens, `targets` [S] those tokens; `sizes` says how many of
     them are the trunk's and each branch's.
     """
 
     ids: NDArray[np.int64]
     positions: NDArray[np.int64]
-    sees: NDArray[np.bool_]
+    parts: tuple[Part, ...]
     columns: NDArray[np.int64]
     targets: NDArray[np.int64]
     sizes: tuple[int, ...]
 
+    def sees(self) -> NDArray[np.bool_]:
+        """Which token may look at which, [T, T]."""
+        sees = np.zeros((len(self.ids), len(self.ids)), dtype=np.bool_)
+        for part in self.parts:
+            rows = slice(part.first, part.first + part.length)
+            sees[rows, : part.past] = True
+            sees[rows, rows] = np.tri(part.length, dtype=np.bool_)
+        return sees
+
 
 def _lay_out(tree: Tree) -> _Layout:
-    total = len(tree)
-    parts = [Branch(0, tree.trunk), *tree.branches]
-    sees = np.zeros((total, total), dtype=np.bool_)
-    positions, columns, targets, sizes = [], [], [], []
+    parts, positions, columns, targets = [], [], [], []
+    branches = [Branch(0, tree.trunk), *tree.branches]
     first = 0
-    for part in parts:
-        length = len(part.tokens.ids)
-        rows = slice(first, first + length)
-        sees[rows, : part.start] = True
-        sees[rows, rows] = np.tri(length, dtype=np.bool_)
-        positions.append(part.start + np.arange(length))
+    for branch in branches:
+        length = len(branch.tokens.ids)
+        parts.append(Part(first, length, past=branch.start))
+        positions.append(branch.start + np.arange(length))
         # Token t is predicted at t - 1; a branch's first token at the trunk's last before it.
         before = first + np.arange(length) - 1
-        before[:1] = part.start - 1
-        scored = part.tokens.mask & (before >= 0)
+        before[:1] = branch.start - 1
+        scored = branch.tokens.mask & (before >= 0)
         columns.append(before[scored])
-        targets.append(part.tokens.ids[scored])
-        sizes.append(int(scored.sum()))
+        targets.append(branch.tokens.ids[scored])
         first += length
     return _Layout(
-        ids=np.concatenate([part.tokens.ids for part in parts]),
+        ids=np.concatenate([branch.tokens.ids for branch in branches]),
         positions=np.concatenate(positions),
-        sees=sees,
+        parts=tuple(parts),
         columns=np.concatenate(columns),
         targets=np.concatenate(targets),
-        sizes=tuple(sizes),
+        sizes=tuple(len(part) for part in targets),
     )
 
 
-def _score(model: PreTrainedModel, trees: Sequence[Tree]) -> list[list[Floats]]:
-    layouts = [_lay_out(tree) for tree in trees]
+def _score_packed(llama: Llama, layouts: Sequence[_Layout]) -> Floats:
+    """Log-likelihood of every scored token [S]: the trees lie end to end, without padding."""
+    offsets = np.cumsum([0, *(len(layout.ids) for layout in layouts)])
+    parts = [
+        Part(part.first + offset, part.length, part.origin + offset, part.past)
+        for layout, offset in zip(layouts, offsets.tolist(), strict=False)
+        for part in layout.parts
+    ]
+    attention = TreeAttention(parts, llama.device)
+    columns = [layout.columns + offset for layout, offset in zip(layouts, offsets, strict=False)]
+    # Branches that leave at one token are predicted there, all by the same logits.
+    asked, places = np.unique(np.concatenate(columns), return_inverse=True)
+    ids, positions, rows = (
+        torch.from_numpy(values).to(llama.device)
+        for values in (
+            np.concatenate([layout.ids for layout in layouts]),
+            np.concatenate([layout.positions for layout in layouts]),
+            asked,
+        )
+    )
+    hidden, rotation = llama.embed(ids), llama.rotation(positions)
+    for layer in llama.layers[:-1]:
+        mixed = attention(*llama.project(layer, hidden, rotation), llama.scale)
+        hidden = llama.finish(layer, hidden, mixed)
+    layer = llama.layers[-1]
+    mixed = attention(*llama.project(layer, hidden, rotation), llama.scale)
+    hidden = llama.finish(layer, hidden[rows], mixed[rows])
+    targets = np.concatenate([layout.targets for layout in layouts])
+    return _token_log_likelihoods(llama.logits, hidden, places, targets)
+
+
+def _score(model: PreTrainedModel, layouts: Sequence[_Layout]) -> Floats:
+    """The same by transformers' own forward pass: one row a tree, under a mask of its own."""
     width = max(len(layout.ids) for layout in layouts)
     ids = np.zeros((len(layouts), width), dtype=np.int64)
     positions = np.zeros_like(ids)
@@ -131,7 +171,7 @@ def _score(model: PreTrainedModel, trees: Sequence[Tree]) -> list[list[Floats]]:
         length = len(layout.ids)
         ids[row, :length] = layout.ids
         positions[row, :length] = layout.positions
-        sees[row, 0, :length, :length] = layout.sees
+        sees[row, 0, :length, :length] = layout.sees()
     device = model.device
     hidden = model.base_model(
         input_ids=torch.from_numpy(ids).to(device),
@@ -139,32 +179,32 @@ def _score(model: PreTrainedModel, trees: Sequence[Tree]) -> list[list[Floats]]:
         attention_mask=torch.from_numpy(sees).to(device),
         use_cache=False,
     ).last_hidden_state
-    rows = np.repeat(np.arange(len(layouts)), [len(layout.columns) for layout in layouts])
-    columns = np.concatenate([layout.columns for layout in layouts])
+    columns = [layout.columns + row * width for row, layout in enumerate(layouts)]
+    asked, places = np.unique(np.concatenate(columns), return_inverse=True)
+    head = model.get_output_embeddings()  # type: ignore[no-untyped-call]
+    assert head is not None
     targets = np.concatenate([layout.targets for layout in layouts])
-    flat = _token_log_likelihoods(
-        model,
-        hidden[torch.from_numpy(rows).to(device), torch.from_numpy(columns).to(device)],
-        torch.from_numpy(targets).to(device),
-    )
-    return _split(flat, layouts)
+    states = hidden.flatten(0, 1)[torch.from_numpy(asked).to(device)]
+    return _token_log_likelihoods(head, states, places, targets)
 
 
 def _token_log_likelihoods(
-    model: PreTrainedModel, hidden: torch.Tensor, targets: torch.Tensor
+    head: Callable[[Tensor], Tensor],
+    hidden: Tensor,
+    places: NDArray[np.intp],
+    targets: NDArray[np.int64],
 ) -> Floats:
-    """Of targets [S] under the logits of hidden states [S, H], which never exist all at once."""
-    head = model.get_output_embeddings()  # type: ignore[no-untyped-call]
-    assert head is not None
-    parts = [
-        -functional.cross_entropy(
-            head(hidden[start : start + _LOGITS_AT_ONCE]).float(),
-            targets[start : start + _LOGITS_AT_ONCE],
-            reduction="none",
+    """Of targets [S], each under the logits of hidden state `places[s]`, which never all exist."""
+    order = np.argsort(places, kind="stable")
+    found = np.empty(len(targets))
+    for start in range(0, len(hidden), _LOGITS_AT_ONCE):
+        logs = head(hidden[start : start + _LOGITS_AT_ONCE]).float().log_softmax(-1)
+        first, last = np.searchsorted(places[order], [start, start + _LOGITS_AT_ONCE])
+        chosen = order[first:last]
+        rows, columns = (
+            torch.from_numpy(values[chosen]).to(logs.device) for values in (places - start, targets)
         )
-        for start in range(0, len(targets), _LOGITS_AT_ONCE)
-    ]
-    found: Floats = torch.cat(parts).double().cpu().numpy()
+        found[chosen] = logs[rows, columns].double().cpu().numpy()
     return found
 
 

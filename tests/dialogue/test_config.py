@@ -39,7 +39,7 @@ def test_the_default_is_valid() -> None:
     ("path", "value", "said"),
     [
         ("finetune.stratgy", "replay", r"`finetune.stratgy` is no setting.*spelling"),
-        ("finetune.strategy", "reply", r"`finetune.strategy` is 'reply'.*'naive' or 'replay'"),
+        ("finetune.strategy", "reply", r"finetune.strategy: no strategy is called 'reply'"),
         ("finetune.strategy", None, r"`finetune.strategy` is missing"),
         ("gate.alpha", 2, r"`gate.alpha` is 2.*less than 1"),
         ("gate.rules", [], r"`gate.rules`.*at least 1"),

@@ -8,7 +8,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel
+from transformers import (
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedModel,
+    Qwen2Config,
+    Qwen2ForCausalLM,
+)
 
 from dialogue.decoding import Batch, Sampling, greedy
 from dialogue.model import load_model
@@ -16,9 +22,23 @@ from dialogue.model import load_model
 PROMPTS = [[5, 6, 7], [8] * 20, [9, 10], [11, 12, 13, 14, 15]]
 
 
-@pytest.fixture(scope="module")
-def model(tiny_model: Path) -> PreTrainedModel:
-    return load_model(tiny_model)
+@pytest.fixture(scope="module", params=["plain Llama", "any other"])
+def model(tiny_model: Path, request: pytest.FixtureRequest) -> PreTrainedModel:
+    if request.param == "plain Llama":
+        return load_model(tiny_model)
+    torch.manual_seed(0)
+    return Qwen2ForCausalLM(
+        Qwen2Config(
+            vocab_size=300,
+            hidden_size=32,
+            intermediate_size=48,
+            num_hidden_layers=2,
+            num_attention_heads=4,
+            num_key_value_heads=2,
+            bos_token_id=None,
+            eos_token_id=None,
+        )
+    ).eval()
 
 
 def reference(

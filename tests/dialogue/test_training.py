@@ -18,13 +18,15 @@ from transformers import PreTrainedModel
 
 from dialogue.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from dialogue.config import Freeze, Training
+from dialogue.early_stopping import EarlyStopping
 from dialogue.encoding import Encoded
+from dialogue.forward import choose_forward
 from dialogue.freezing import freeze
 from dialogue.log import SilentLog
 from dialogue.manifest import verify_manifest
 from dialogue.model import load_model
 from dialogue.shards import Shard, pack
-from dialogue.training import learning_rate, train
+from dialogue.training import learning_rate, train, write_curve
 
 SETTINGS = Training(
     epochs=3.0,
@@ -36,6 +38,9 @@ SETTINGS = Training(
     tokens_per_batch=128,
     checkpoint_seconds=1000.0,
     precision="fp32",
+    compile="never",
+    frozen_cache="never",
+    patience=0,
     seed=1,
 )
 
@@ -136,6 +141,66 @@ def test_the_rate_warms_up_and_cools_down() -> None:
     assert rates[-1] == pytest.approx(1e-3, rel=0.01)
 
 
+def test_kept_frozen_layers_give_the_same_weights(tiny_model: Path, tmp_path: Path) -> None:
+    computed, kept = fresh(tiny_model, top_layers=1), fresh(tiny_model, top_layers=1)
+    run(computed, tmp_path / "a")
+    run(kept, tmp_path / "b", frozen_cache="always")
+    for one, other in zip(computed.parameters(), kept.parameters(), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-4)
+
+
+def test_keeping_what_can_change_is_refused(tiny_model: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"training\.frozen_cache"):
+        run(fresh(tiny_model), tmp_path / "a", frozen_cache="always")
+
+
+def test_no_room_for_the_frozen_layers_is_said(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(OSError, match=r"no room for .* MiB .*frozen_cache: never"):
+        run(fresh(tiny_model, top_layers=1), tmp_path / "a", frozen_cache="always")
+    assert not list((tmp_path / "a").rglob("states.bin"))
+
+
+def stopped_early(tiny_model: Path, folder: Path, **changes: Any) -> tuple[PreTrainedModel, Any]:
+    model = fresh(tiny_model)
+    trained = train(
+        model,
+        examples(),
+        SETTINGS.model_copy(update={"epochs": 12.0, "learning_rate": 3e-2, **changes}),
+        SilentLog(),
+        pad_id=0,
+        checkpoints=folder,
+        label="test",
+        held_out=examples(seed=5, number=8),
+    )
+    return model, trained
+
+
+def test_training_stops_where_the_held_out_loss_does(tiny_model: Path, tmp_path: Path) -> None:
+    """Random tokens: what is learned of some says nothing of others."""
+    model, trained = stopped_early(tiny_model, tmp_path / "a", patience=2)
+    losses = [row["held_out_loss"] for row in trained.curve if "held_out_loss" in row]
+    assert 3 <= len(losses) < 12
+    assert min(losses[:-2]) < min(losses[-2:])
+    _, longer = stopped_early(tiny_model, tmp_path / "b", patience=0)
+    assert longer.num_tokens > trained.num_tokens
+    forward = choose_forward(model, "fp32", compiled=False)
+    stopping = EarlyStopping(forward, examples(seed=5, number=8), 2, tmp_path, 0)
+    assert stopping.measure(128) == pytest.approx(min(losses), rel=1e-5)
+    write_curve(tmp_path / "curve.csv", trained)
+    assert (tmp_path / "curve.csv").read_text().splitlines()[0].endswith("held_out_loss")
+
+
+def test_early_stopping_needs_something_held_out(tiny_model: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"training\.patience needs held-out dialogues"):
+        run(fresh(tiny_model), tmp_path, patience=1)
+
+
 # --- a killed run goes on ------------------------------------------------------------------------
 
 SCRIPT = """
@@ -149,8 +214,9 @@ class Slow(t.SilentLog):
         print(step, flush=True)
         time.sleep(0.02)
 
-trained = t.train(model, t.examples(), t.SETTINGS.model_copy(update={"checkpoint_seconds": 1e-6}),
-    Slow(), pad_id=0, checkpoints=Path(sys.argv[2]), label="test")
+trained = t.train(model, t.examples(), t.SETTINGS.model_copy(
+    update={"checkpoint_seconds": 1e-6, "frozen_cache": "always"}), Slow(),
+    pad_id=0, checkpoints=Path(sys.argv[2]), label="test")
 weights = {n: p.detach().flatten().tolist() for n, p in model.named_parameters()}
 curve = [{k: v for k, v in row.items() if k != "seconds"} for row in trained.curve]
 Path(sys.argv[3]).write_text(json.dumps([weights, curve]))

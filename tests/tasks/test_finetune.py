@@ -8,12 +8,13 @@ import pytest
 import torch
 
 from dialogue.config import Finetune, Params
+from dialogue.continual.memory import read_memory
 from dialogue.encoding import Encoder
 from dialogue.log import SilentLog
 from dialogue.manifest import read_manifest, verify_manifest
 from dialogue.model import load_model, load_tokenizer
 from dialogue.records import Turn
-from dialogue.shards import Shard, empty_shard, open_shard, pack, write_shard
+from dialogue.shards import Shard, empty_shard, pack, write_shard
 from tasks.finetune import finetune
 
 
@@ -27,21 +28,37 @@ def shard(tiny_model: Path, domain: str, number: int = 20) -> Shard:
     return pack(rows, len(tokenizer))
 
 
-def settings(params: Params) -> Params:
+def settings(params: Params, strategy: tuple[str, ...] = ("replay",)) -> Params:
     training = params.finetune.training.model_copy(
         update={"epochs": 3.0, "learning_rate": 0.01, "precision": "fp32", "tokens_per_step": 256}
     )
     freeze = params.finetune.freeze.model_copy(update={"top_layers": 1})
     replay = params.finetune.replay.model_copy(update={"share": 0.25})
+    lora = params.finetune.lora.model_copy(update={"rank": 2})
+    pseudo = params.finetune.pseudo.model_copy(update={"share": 0.1, "max_new_tokens": 16})
     changed: Finetune = params.finetune.model_copy(
-        update={"training": training, "freeze": freeze, "replay": replay}
+        update={
+            "strategy": strategy,
+            "training": training,
+            "freeze": freeze,
+            "replay": replay,
+            "lora": lora,
+            "pseudo": pseudo,
+        }
     )
     return params.model_copy(update={"finetune": changed})
 
 
-def run(params: Params, folder: Path, parent: Path, parent_memory: Path, domain: str) -> None:
+def run(
+    params: Params,
+    folder: Path,
+    parent: Path,
+    parent_memory: Path,
+    domain: str,
+    strategy: tuple[str, ...] = ("replay",),
+) -> None:
     finetune(
-        settings(params),
+        settings(params, strategy),
         SilentLog(),
         domain=domain,
         encoded=folder / "encoded" / domain,
@@ -67,11 +84,35 @@ def test_two_rounds_hand_on_model_and_memory(
     first, second = (json.loads((tmp_path / f"{d}.json").read_text()) for d in ("chat", "help"))
     assert first["last_loss"] < first["first_loss"]
     assert (first["num_rehearsed"], second["num_rehearsed"]) == (0, 7)
-    assert set(open_shard(tmp_path / "memory" / "help").domains) == {"chat", "help"}
+    memory = read_memory(tmp_path / "memory" / "help")
+    assert set(memory.dialogues.domains) == {"chat", "help"}
+    assert memory.learned == ("chat", "help")
+    assert second["memory_bytes"] == memory.num_bytes
     manifest = read_manifest(tmp_path / "models" / "help")
     assert manifest["parent_digest"] == verify_manifest(tmp_path / "models" / "chat")
     assert manifest["domain"] == "help"
     assert len((tmp_path / "help.csv").read_text().splitlines()) == second["num_steps"] + 1
+
+
+@pytest.mark.parametrize(
+    ("strategy", "tensors"),
+    [(("replay", "distill", "ewc"), "ewc/"), (("lora", "pseudo"), "lora/")],
+    ids=lambda value: "+".join(value) if isinstance(value, tuple) else "",
+)
+def test_every_strategy_leaves_an_ordinary_model(
+    params: Params, tiny_model: Path, tmp_path: Path, strategy: tuple[str, ...], tensors: str
+) -> None:
+    write_shard(tmp_path / "none", empty_shard())
+    for domain in ("chat", "help"):
+        write_shard(tmp_path / "encoded" / domain / "train", shard(tiny_model, domain))
+    run(params, tmp_path, tiny_model, tmp_path / "none", "chat", strategy)
+    parent, memory = tmp_path / "models" / "chat", tmp_path / "memory" / "chat"
+    run(params, tmp_path, parent, memory, "help", strategy)
+    names = load_model(tmp_path / "models" / "help").state_dict().keys()
+    assert names == load_model(tiny_model).state_dict().keys()
+    remembered = read_memory(tmp_path / "memory" / "help").tensors
+    assert remembered
+    assert all(name.startswith(tensors) for name in remembered)
 
 
 def test_frozen_weights_are_saved_bit_equal(

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from transformers import PreTrainedModel
+from transformers import PreTrainedModel, Qwen2Config, Qwen2ForCausalLM
 
 from dialogue.encoding import Encoded
 from dialogue.metrics import Floats
@@ -15,9 +15,21 @@ from dialogue.model import load_model
 GENERATOR = np.random.default_rng(0)
 
 
-@pytest.fixture(scope="module")
-def model(tiny_model: Path) -> PreTrainedModel:
-    return load_model(tiny_model).eval()
+@pytest.fixture(scope="module", params=["plain Llama", "any other"])
+def model(tiny_model: Path, request: pytest.FixtureRequest) -> PreTrainedModel:
+    if request.param == "plain Llama":
+        return load_model(tiny_model).eval()
+    torch.manual_seed(0)
+    return Qwen2ForCausalLM(
+        Qwen2Config(
+            vocab_size=300,
+            hidden_size=32,
+            intermediate_size=48,
+            num_hidden_layers=2,
+            num_attention_heads=4,
+            num_key_value_heads=2,
+        )
+    ).eval()
 
 
 def sequence(length: int, share: float = 0.5) -> Encoded:

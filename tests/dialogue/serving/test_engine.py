@@ -14,6 +14,7 @@ import torch
 
 from dialogue.config import Serve
 from dialogue.decoding import greedy
+from dialogue.kv_cache import SlotCache
 from dialogue.records import Turn
 from dialogue.serving.engine import Engine
 from dialogue.serving.jobs import Event, Failed, Job, Piece, Question, QueueFullError
@@ -170,10 +171,10 @@ def test_a_broken_model_fails_its_replies_and_no_others(
     with running(polite, bounds) as engine:
         events: queue.Queue[Event] = queue.Queue()
         with monkeypatch.context() as patch:
-            patch.setattr(polite.model, "forward", _out_of_memory)
+            patch.setattr(SlotCache, "advance", _out_of_memory)
             engine.submit(question(), events.put)
             text, failed = ended(events)
-        assert (text, type(failed)) == ("", Failed)
+        assert (text, type(failed)) == ("H", Failed)
         eventually(lambda: engine.num_running == 0)
         assert engine.alive
         engine.submit(question(), events.put)

@@ -1,0 +1,195 @@
+"""The stream of the lifelong benchmark: real domains, their exam, and a small base model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from transformers import PreTrainedTokenizerFast
+
+from dialogue.config import (
+    Evaluate,
+    FileSource,
+    Params,
+    ScratchModel,
+    Source,
+    Training,
+    load_params,
+)
+from dialogue.encoding import Encoder
+from dialogue.examination import Paper, set_paper
+from dialogue.log import SilentLog
+from dialogue.model import load_tokenizer, save_model, scratch_model
+from dialogue.pretraining import split_documents, text_blocks
+from dialogue.privacy import Scrubber
+from dialogue.records import Dialogue, words_digest
+from dialogue.shards import Shard, pack
+from dialogue.sources import raw_files, read, read_text
+from dialogue.sources.selection import smallest
+from dialogue.tokenization import train_tokenizer
+from dialogue.training import train
+
+SHARED = Path("../shared/data")
+_SERVICES = {"banking": "Banks", "travel": "Flights", "calendar": "Calendar"}
+_PEOPLE, _TASKS = ("chitchat", "dailydialog", "persona"), ("banking", "travel", "calendar")
+ORDERS: dict[str, tuple[str, ...]] = {
+    "people first": (*_PEOPLE, "support", "assistant", *_TASKS),
+    "tasks first": (*reversed(_TASKS), "assistant", "support", *reversed(_PEOPLE)),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """How much of everything; digests of results depend on it."""
+
+    num_train: int
+    num_test: int
+    num_selected: int
+    max_tokens: int
+    pretrain_tokens: int
+
+    @property
+    def name(self) -> str:
+        """A folder's."""
+        values = (self.num_train, self.num_test, self.num_selected, self.max_tokens)
+        return "-".join(map(str, (*values, self.pretrain_tokens)))
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """What is learned and what is asked, by domain, and the model that all begin with."""
+
+    base: Path
+    tokenizer: PreTrainedTokenizerFast
+    train: Mapping[str, Shard]
+    papers: Mapping[str, tuple[Paper, Paper]]
+    """Of each domain: replies to be picked among others, and dialogues only to be predicted."""
+
+    @property
+    def num_bytes(self) -> int:
+        """Bytes of all training dialogues' tokens and masks."""
+        return sum(shard.num_bytes for shard in self.train.values())
+
+
+def open_stream(sizes: Sizes, folder: Path) -> Stream:
+    """Read the sources and make the base model, or take the one that is in `folder`."""
+    params = load_params(Path("params.yaml"))
+    found = {name: _dialogues(params, name, source) for name, source in _sources(params).items()}
+    learned = {n: list(smallest(_of(d, "train"), sizes.num_train, _id)) for n, d in found.items()}
+    asked = {n: list(smallest(_of(d, "test"), sizes.num_test, _id)) for n, d in found.items()}
+    base = folder / "base"
+    if not base.exists():
+        texts = (turn.text for each in learned.values() for d in each for turn in d.turns)
+        _make_base(params, list(texts), sizes, base)
+    tokenizer = load_tokenizer(base)
+    settings = params.evaluate.model_copy(update={"max_tokens": sizes.max_tokens})
+    return Stream(
+        base=base,
+        tokenizer=tokenizer,
+        train={n: _encoded(n, d, tokenizer, sizes.max_tokens) for n, d in learned.items()},
+        papers={n: _papers(n, d, tokenizer, settings, sizes) for n, d in asked.items()},
+    )
+
+
+def scratch() -> tuple[ScratchModel, Training]:
+    """The `scratch` profile's model and its pretraining."""
+    profile = yaml.safe_load(Path("profiles/scratch.yaml").read_text())
+    training = load_params(Path("params.yaml")).pretrain.training
+    return (
+        ScratchModel.model_validate(profile["pretrain"]["init"]),
+        training.model_copy(update=profile["pretrain"]["training"]),
+    )
+
+
+def _sources(params: Params) -> dict[str, Source]:
+    sources: dict[str, Source] = dict(params.ingest.sources)
+    if SHARED.exists():
+        sources["dailydialog"] = _file("dailydialog/validation.en.txt", "eou")
+        sources["persona"] = _file("persona_chat/validation.csv", "synthetic_persona_chat")
+        for name, service in _SERVICES.items():
+            sources[name] = _file("sgd/dialogues.jsonl.gz", "schema_guided", {"service": service})
+    return sources
+
+
+def _file(path: str, form: str, select: dict[str, str] | None = None) -> Source:
+    fields: dict[str, Any] = {"kind": "file", "path": str(SHARED / path), "format": form}
+    return FileSource(**fields, licence="see ../shared/data/README.md", select=select)
+
+
+def _dialogues(params: Params, name: str, source: Source) -> list[Dialogue]:
+    """Everything of a source that says something new, training and test apart."""
+    rows = read(
+        source,
+        raw_files(source),
+        name,
+        test_share=0.2,
+        validation_share=0.0,
+        scrubber=Scrubber(params.ingest.scrub),
+        max_row_bytes=params.ingest.max_row_bytes,
+    )
+    kept: dict[str, Dialogue] = {}
+    for row in rows:
+        if isinstance(row, Dialogue):
+            kept.setdefault(words_digest(row.turns), row)
+    return list(kept.values())
+
+
+def _of(dialogues: list[Dialogue], split: str) -> Iterator[Dialogue]:
+    return (dialogue for dialogue in dialogues if dialogue.split == split)
+
+
+def _id(dialogue: Dialogue) -> str:
+    return dialogue.id
+
+
+def _encoded(
+    domain: str, dialogues: list[Dialogue], tokenizer: PreTrainedTokenizerFast, max_tokens: int
+) -> Shard:
+    encoded = Encoder(tokenizer).dialogues(dialogues, max_tokens)
+    rows = ((d.id, domain, e) for d, e in zip(dialogues, encoded, strict=True))
+    return pack(rows, len(tokenizer))
+
+
+def _papers(
+    domain: str,
+    dialogues: list[Dialogue],
+    tokenizer: PreTrainedTokenizerFast,
+    settings: Evaluate,
+    sizes: Sizes,
+) -> tuple[Paper, Paper]:
+    first, rest = dialogues[: sizes.num_selected], dialogues[sizes.num_selected :]
+    return (
+        set_paper(domain, first, tokenizer, settings, thorough=True),
+        set_paper(domain, rest, tokenizer, settings, thorough=False),
+    )
+
+
+def _make_base(params: Params, texts: list[str], sizes: Sizes, folder: Path) -> None:
+    """A vocabulary of the stream's own, and a little pretraining on what people said elsewhere."""
+    settings, training = scratch()
+    tokenizer = train_tokenizer(texts, settings.vocabulary_size)
+    model = scratch_model(settings, tokenizer, seed=17)
+    source = params.gather.sources[0]
+    scrubber = Scrubber(params.gather.scrub)
+    plain = read_text(
+        source,
+        raw_files(source),
+        scrubber=scrubber,
+        max_row_bytes=params.gather.max_row_bytes,
+    )
+    documents, _ = split_documents(plain, 0.0)
+    blocks = text_blocks(documents, tokenizer, 256, sizes.pretrain_tokens)
+    assert tokenizer.pad_token_id is not None
+    train(
+        model,
+        blocks,
+        training,
+        SilentLog(),
+        pad_id=tokenizer.pad_token_id,
+        checkpoints=folder.with_name("checkpoints"),
+        label="base model",
+    )
+    save_model(model, tokenizer, folder, domain="base", parent_digest=None)

@@ -1,0 +1,236 @@
+"""Every lifelong strategy on a stream of real domains, beside joint training and separate models.
+
+A small model learns one domain after the other; after each it is examined on all of them. What is
+finished is kept under data/benchmarks/lifelong, so that a run that was stopped goes on, and
+`--strategies`, `--orders` and `--seeds` run a part. Heat maps, curves and the table lie beside it.
+
+    python -m benchmarks.lifelong                      # everything
+    python -m benchmarks.lifelong --strategies naive replay+distill --seeds 1
+    python -m benchmarks.lifelong --quick              # a smoke run, too small to judge
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from itertools import accumulate
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import PreTrainedModel
+
+from benchmarks._lifelong_figures import Result, draw, figures_of, table
+from benchmarks._lifelong_stream import ORDERS, Sizes, Stream, open_stream
+from benchmarks.form import Bound, report
+from dialogue.config import Finetune, load_params
+from dialogue.continual import Combination
+from dialogue.continual.memory import Memory
+from dialogue.continual.strategy import Round
+from dialogue.examination import answer_paper
+from dialogue.freezing import freeze
+from dialogue.log import SilentLog
+from dialogue.model import choose_precision, load_model
+from dialogue.shards import Shard, concatenate, empty_shard
+from dialogue.training import train
+
+BOUNDS: dict[str, Bound] = {
+    "forgetting_vs_naive": ("max", 0.05),
+    "newest_domain_gap": ("max", 0.02),
+    "gain_vs_joint": ("min", 0.98),
+    "cost_vs_joint": ("max", 0.40),
+    "memory_share": ("max", 0.05),
+}
+"""Each is held by the end of the 95 % interval that is worse."""
+_FOLDER = Path("data/benchmarks/lifelong")
+_WHOLE = Sizes(num_train=600, num_test=40, num_selected=20, max_tokens=128, pretrain_tokens=300_000)
+_QUICK = Sizes(num_train=40, num_test=8, num_selected=6, max_tokens=64, pretrain_tokens=20_000)
+_MEMORY_SHARE = 0.05
+_TRAINING = {
+    "epochs": 2.0,
+    "learning_rate": 5e-4,
+    "tokens_per_step": 2048,
+    "tokens_per_batch": 2048,
+}
+STRATEGIES: dict[str, dict[str, Any]] = {
+    "naive": {},
+    "replay": {},
+    "ewc": {},
+    "distill": {"distill": {"new": 1.0}},
+    "pseudo": {},
+    "pseudo+distill": {},
+    "lora": {
+        "lora": {"rank": 16, "alpha": 32, "max_bytes": 8_000_000},
+        "training": {"learning_rate": 2e-3},
+    },
+    "replay+distill": {},
+    "replay+distill+ewc": {},
+}
+"""Strategies joined by `+`, and what of params.yaml this small model needs otherwise."""
+PEERS = ("joint", "separate")
+
+
+def main() -> int:
+    """Run what is asked for and not done yet; report on all that is done."""
+    asked = _arguments()
+    torch.set_num_threads(asked.threads)
+    sizes = _QUICK if asked.quick else _WHOLE
+    folder = _FOLDER / sizes.name
+    stream = open_stream(sizes, folder)
+    default = "+".join(load_params(Path("params.yaml")).finetune.strategy)
+    runs = list(_runs(asked, default))
+    for number, (name, order, seed) in enumerate(runs, start=1):
+        path = folder / _file_name(name, order, seed, stream)
+        if path.exists():
+            continue
+        print(f"run {number} of {len(runs)}: {name}, {order}, seed {seed}", file=sys.stderr)
+        found = _run(stream, name, [d for d in ORDERS[order] if d in stream.train], seed)
+        partial = path.with_suffix(".partial")
+        partial.write_text(json.dumps(found))
+        partial.rename(path)
+    results = [
+        Result(name, order, seed, json.loads(path.read_text()))
+        for name, order, seed in runs
+        if (path := folder / _file_name(name, order, seed, stream)).exists()
+    ]
+    draw(results, folder)
+    figures = figures_of(results, default, stream.num_bytes)
+    judged = {
+        name: figures[f"{name}_{'low' if side == 'min' else 'high'}"]
+        for name, (side, _) in BOUNDS.items()
+    }
+    print(f"pictures and table: {folder}", file=sys.stderr)
+    status = report("lifelong", table(results, default), judged, BOUNDS, quick=asked.quick)
+    (folder / "figures.json").write_text(json.dumps(figures, indent=2))
+    return status
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    known = [*STRATEGIES, *PEERS]
+    parser.add_argument("--strategies", nargs="+", default=known, metavar="NAME")
+    parser.add_argument("--orders", nargs="+", choices=list(ORDERS), default=list(ORDERS))
+    parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3])
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--quick", action="store_true", help="a smoke run: too small to judge")
+    asked = parser.parse_args()
+    if asked.quick:
+        asked.seeds = asked.seeds[:1]
+    return asked
+
+
+def _runs(asked: argparse.Namespace, default: str) -> Iterator[tuple[str, str, int]]:
+    """What the figures are made of comes first."""
+    needed = [name for name in (default, "naive", "joint") if name in asked.strategies]
+    names = [*needed, *(name for name in asked.strategies if name not in needed)]
+    for seed in asked.seeds:
+        for order in asked.orders:
+            for name in names:
+                yield name, order, seed
+
+
+def _file_name(name: str, order: str, seed: int, stream: Stream) -> str:
+    """Of a result; settings and code that others follow from stand in it as a digest."""
+    plan = _settings(name, seed, stream).model_dump_json() if name not in PEERS else ""
+    text = f"{plan}{json.dumps(_TRAINING)}{stream.num_bytes}"
+    return f"{name} {order} {seed} {hashlib.sha256(text.encode()).hexdigest()[:8]}.json"
+
+
+def _settings(name: str, seed: int, stream: Stream) -> Finetune:
+    """The section `finetune` of params.yaml, with all of a model of this size learning."""
+    section = load_params(Path("params.yaml")).finetune.model_dump()
+    changes: dict[str, Any] = STRATEGIES.get(name, {})
+    section["strategy"] = tuple(name.split("+")) if name not in PEERS else ("naive",)
+    section["freeze"] |= {"top_layers": None, "embeddings": False}
+    section["training"] |= _TRAINING | {"seed": seed, "patience": 0}
+    section["replay"]["max_bytes"] = int(_MEMORY_SHARE * stream.num_bytes)
+    for part, values in changes.items():
+        section[part] |= values
+    return Finetune.model_validate(section)
+
+
+def _run(stream: Stream, name: str, order: Sequence[str], seed: int) -> dict[str, Any]:
+    """One strategy, order and seed: the scores of every cell, seconds and bytes."""
+    settings = _settings(name, seed, stream)
+    base = load_model(stream.base)
+    scores = {"base": _examine(base, stream, order)}
+    costs: list[dict[str, float]] = []
+    if name == "joint":
+        everything = concatenate([stream.train[domain] for domain in order])
+        model, _, cost = _learn(stream, order[-1], everything, _nothing(), settings, base)
+        scores[order[-1]] = _examine(model, stream, order)
+        # Trained anew on all domains so far, each time one comes: by the bytes of each time.
+        tokens = [int(stream.train[domain].lengths.sum()) for domain in order]
+        costs = [
+            {k: v * so_far / sum(tokens) for k, v in cost.items()} for so_far in accumulate(tokens)
+        ]
+        return {"scores": scores, "costs": costs, "memory_bytes": stream.num_bytes}
+    memory = _nothing()
+    model = base
+    for domain in order:
+        if name == "separate":
+            model, memory = load_model(stream.base), _nothing()
+        model, memory, cost = _learn(stream, domain, stream.train[domain], memory, settings, model)
+        costs.append(cost)
+        scores[domain] = _examine(model, stream, order)
+    return {"scores": scores, "costs": costs, "memory_bytes": memory.num_bytes}
+
+
+def _learn(
+    stream: Stream,
+    domain: str,
+    new: Shard,
+    memory: Memory,
+    settings: Finetune,
+    model: PreTrainedModel,
+) -> tuple[PreTrainedModel, Memory, dict[str, float]]:
+    """A round as `tasks.finetune` plays it, and what it cost, all of it."""
+    began, busy = time.perf_counter(), time.process_time()
+    freeze(model, settings.freeze, settings.training.seed)
+    lesson = Round(domain, new, memory, model, stream.tokenizer, settings)
+    strategy = Combination(lesson)
+    examples = strategy.prepare()
+    trained = train(
+        model,
+        examples,
+        settings.training,
+        SilentLog(),
+        pad_id=lesson.pad_id,
+        checkpoints=stream.base.with_name("checkpoints"),
+        label=domain,
+        regularizer=strategy.regularizer(examples),
+    )
+    strategy.merge()
+    left = strategy.remember()
+    cost = {
+        "seconds": time.perf_counter() - began,
+        "cpu_seconds": time.process_time() - busy,
+        "tokens": float(trained.num_tokens),
+    }
+    return model, left, cost
+
+
+def _nothing() -> Memory:
+    return Memory(empty_shard())
+
+
+def _examine(model: PreTrainedModel, stream: Stream, order: Sequence[str]) -> dict[str, Any]:
+    """Domain → metric → [value, weight] of every dialogue, always in the same order."""
+    model.train(False)
+    found: dict[str, Any] = {}
+    for domain in order:
+        rows: dict[str, list[list[float]]] = {"bits_per_byte": [], "hits_at_1": []}
+        for paper in stream.papers[domain]:
+            for each in answer_paper(model, paper, choose_precision("auto")):
+                if each.metric in rows:
+                    rows[each.metric].append([each.value, each.weight])
+        found[domain] = rows
+    return found
+
+
+if __name__ == "__main__":
+    sys.exit(main())

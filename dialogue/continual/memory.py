@@ -1,0 +1,88 @@
+"""What travels from round to round: whole dialogues, named tensors, and which domains were learned.
+
+On disk a memory is a shard folder with, where there is anything to say, `tensors.safetensors` and
+a `manifest.json` over all files. A bare shard, as pretraining leaves one, is a memory too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from dialogue.manifest import MANIFEST, read_manifest, verify_manifest, write_manifest
+from dialogue.shards import Shard, open_shard, shard_digest, write_shard
+
+_TENSORS = "tensors.safetensors"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Memory:
+    """What a round leaves to the next.
+
+    Attributes:
+        dialogues: to rehearse.
+        tensors: by `<strategy>/<what>`, such as a Fisher diagonal.
+        learned: the domains that were learned so far, oldest first.
+    """
+
+    dialogues: Shard
+    tensors: Mapping[str, Tensor] = field(default_factory=dict)
+    learned: tuple[str, ...] = ()
+
+    @property
+    def num_bytes(self) -> int:
+        """Bytes of tokens, masks and tensors."""
+        tensors = sum(value.numel() * value.element_size() for value in self.tensors.values())
+        return self.dialogues.num_bytes + tensors
+
+    def of(self, strategy: str) -> dict[str, Tensor]:
+        """One strategy's tensors, under their own names."""
+        start = f"{strategy}/"
+        return {
+            name.removeprefix(start): value
+            for name, value in self.tensors.items()
+            if name.startswith(start)
+        }
+
+    def with_tensors(self, strategy: str, tensors: Mapping[str, Tensor]) -> Memory:
+        """The memory with one strategy's tensors in place of those it had."""
+        others = {k: v for k, v in self.tensors.items() if not k.startswith(f"{strategy}/")}
+        own = {f"{strategy}/{name}": value for name, value in tensors.items()}
+        return Memory(self.dialogues, others | own, self.learned)
+
+
+def write_memory(folder: Path, memory: Memory) -> str:
+    """Write a memory; returns the digest of its folder."""
+    write_shard(folder, memory.dialogues)
+    if memory.tensors:
+        values = {n: v.detach().cpu().contiguous() for n, v in sorted(memory.tensors.items())}
+        save_file(values, folder / _TENSORS)
+    return write_manifest(folder, learned=list(memory.learned))
+
+
+def read_memory(folder: Path) -> Memory:
+    """Read a memory after its digests were checked; the dialogues are mapped, not read.
+
+    Raises:
+        ValueError: a file is missing or damaged.
+    """
+    learned: tuple[str, ...] = ()
+    tensors: dict[str, Tensor] = {}
+    if (folder / MANIFEST).exists():
+        verify_manifest(folder)
+        manifest = read_manifest(folder)
+        learned = tuple(str(name) for name in manifest.get("learned", ()))
+        if _TENSORS in manifest["files"]:
+            tensors = load_file(folder / _TENSORS)
+    return Memory(open_shard(folder), tensors, learned)
+
+
+def memory_digest(folder: Path) -> str:
+    """The digest that names a memory, without reading all of it."""
+    if (folder / MANIFEST).exists():
+        return str(read_manifest(folder)["digest"])
+    return shard_digest(folder)

@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+
+from dialogue.continual.distill import Distill, distillation
+from dialogue.continual.memory import Memory
+from dialogue.packing import collate
+from dialogue.shards import concatenate, empty_shard
+from tests.dialogue.continual.conftest import MakeRound
+from tests.dialogue.continual.rounds import settings, shard
+
+
+def test_the_divergence_by_hand() -> None:
+    """Teacher (3/4, 1/4), student (1/2, 1/2): 3/4 log 3/2 + 1/4 log 1/2."""
+    student, teacher = torch.zeros(1, 2), torch.tensor([[math.log(3.0), 0.0]])
+    wanted = 0.75 * math.log(1.5) + 0.25 * math.log(0.5)
+    assert float(distillation(student, teacher, 1.0)) == pytest.approx(wanted, rel=1e-5)
+
+
+def test_a_temperature_of_two_by_hand() -> None:
+    """log 9 over two is log 3: the case above, four times."""
+    student, teacher = torch.zeros(1, 2), torch.tensor([[math.log(9.0), 0.0]])
+    wanted = 4 * (0.75 * math.log(1.5) + 0.25 * math.log(0.5))
+    assert float(distillation(student, teacher, 2.0)) == pytest.approx(wanted, rel=1e-5)
+
+
+def test_hot_distillation_is_half_the_mean_square_of_der() -> None:
+    """Centred differences of (1, −1): a mean square of 1."""
+    student, teacher = torch.tensor([[1.0, 1.0]]), torch.tensor([[2.0, 0.0]])
+    assert float(distillation(student, teacher, 50.0)) == pytest.approx(0.5, rel=1e-2)
+
+
+@pytest.mark.parametrize(("replayed", "new"), [(1.0, 0.0), (0.0, 2.0), (0.5, 2.0)])
+def test_each_dialogue_counts_with_its_weight(
+    lesson: MakeRound, replayed: float, new: float
+) -> None:
+    """Against transformers' own logits, dialogue by dialogue."""
+    weights = {"replayed": replayed, "new": new}
+    made = lesson(
+        new=shard("home", 3, tokens=7, seed=1),
+        memory=Memory(empty_shard(), learned=("chat",)),
+        finetune=settings("distill", distill=weights),
+    )
+    examples = concatenate([made.new, shard("chat", 2, tokens=9, seed=2)])
+    regularizer = Distill(made).regularizer(examples)
+    assert regularizer is not None
+    indices = (3, 0, 4, 2)
+    batch = collate([examples[index] for index in indices], made.pad_id)
+    student = torch.randn(len(batch.targets), 296, generator=torch.Generator().manual_seed(1))
+
+    found = regularizer.on_batch(student, batch, indices)
+    wanted, start = 0.0, 0
+    for index in indices:
+        ids = torch.from_numpy(examples[index].ids)[None]
+        teacher = made.model(ids).logits[0, :-1]
+        own = student[start : start + len(teacher)]
+        start += len(teacher)
+        kl = torch.nn.functional.kl_div(own.log_softmax(-1), teacher.softmax(-1), reduction="sum")
+        wanted += float(kl.detach()) * (new if index < 3 else replayed)
+    assert found is not None
+    assert float(found) == pytest.approx(wanted, rel=1e-4)
+
+
+def test_the_teacher_is_not_asked_where_it_does_not_count(lesson: MakeRound) -> None:
+    made = lesson(
+        memory=Memory(empty_shard(), learned=("chat",)),
+        finetune=settings("distill", distill={"replayed": 1.0, "new": 0.0}),
+    )
+    regularizer = Distill(made).regularizer(made.new)
+    assert regularizer is not None
+    batch = collate([made.new[0]], made.pad_id)
+    assert regularizer.on_batch(torch.zeros(len(batch.targets), 296), batch, (0,)) is None
+
+
+def test_the_teacher_stays_what_the_parent_was(lesson: MakeRound) -> None:
+    made = lesson(
+        memory=Memory(empty_shard(), learned=("chat",)),
+        finetune=settings("distill", distill={"new": 1.0}),
+    )
+    regularizer = Distill(made).regularizer(made.new)
+    assert regularizer is not None
+    batch = collate([made.new[0]], made.pad_id)
+    student = torch.zeros(len(batch.targets), 296)
+    before = regularizer.on_batch(student, batch, (0,))
+    with torch.no_grad():
+        for parameter in made.model.parameters():
+            parameter.mul_(2.0)
+    after = regularizer.on_batch(student, batch, (0,))
+    assert before is not None
+    assert after is not None
+    assert torch.equal(before, after)
+
+
+def test_the_first_domain_has_no_teacher(lesson: MakeRound) -> None:
+    made = lesson(finetune=settings("distill", distill={"new": 1.0}))
+    assert Distill(made).regularizer(made.new) is None
+    again = replace(made, memory=Memory(empty_shard(), learned=("chat",)))
+    assert Distill(again).regularizer(made.new) is not None
