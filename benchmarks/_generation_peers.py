@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -49,15 +50,20 @@ def generated(
 ) -> list[list[int]]:
     """Greedy continuations of exactly `num_tokens`, in order; like lengths share a batch."""
     model.set_attn_implementation(setting.attention)
-    compiling = CompileConfig(mode="default", dynamic=True)
+    compiling: Any = CompileConfig(mode="default", dynamic=True)
     compiling._compile_all_devices = setting.compiled
     order = sorted(range(len(prompts)), key=lambda index: -len(prompts[index]))
     said: dict[int, list[int]] = {}
+    options: dict[str, Any] = (
+        {"compile_config": compiling} if setting.compiled else {"disable_compile": True}
+    )
+    if setting.cache == "static":
+        options["cache_implementation"] = "static"
     for start in range(0, len(order), setting.batch_size):
         members = order[start : start + setting.batch_size]
         width = max(len(prompts[index]) for index in members)
         rows = [prompts[index] for index in members]
-        output = model.generate(  # type: ignore[operator]
+        output = model.generate(  # type: ignore[misc]
             torch.tensor([[0] * (width - len(row)) + list(row) for row in rows]),
             attention_mask=torch.tensor(
                 [[0] * (width - len(row)) + [1] * len(row) for row in rows]
@@ -66,8 +72,7 @@ def generated(
             max_new_tokens=num_tokens,
             eos_token_id=None,
             pad_token_id=0,
-            **({"cache_implementation": "static"} if setting.cache == "static" else {}),
-            **({"compile_config": compiling} if setting.compiled else {"disable_compile": True}),
+            **options,
         )
         said.update(zip(members, output[:, width:].tolist(), strict=True))
     return [said[index] for index in range(len(prompts))]
@@ -116,10 +121,10 @@ def shared_cache(
     for start in range(0, len(candidates), batch_size):
         part = candidates[start : start + batch_size]
         ids = _padded(part)
-        past = DynamicCache(
-            [(layer.keys.expand(len(part), -1, -1, -1), layer.values.expand(len(part), -1, -1, -1))
-             for layer in cache.layers]
-        )  # fmt: skip
+        layers: list[Any] = list(cache.layers)
+        copies = [[each.expand(len(part), -1, -1, -1) for each in (layer.keys, layer.values)]
+                  for layer in layers]  # fmt: skip
+        past = DynamicCache([tuple(pair) for pair in copies])
         # A candidate's last token predicts nothing that is scored.
         rest = model(input_ids=ids[:, :-1], past_key_values=past).logits
         logits = torch.cat([first.expand(len(part), -1, -1), rest], dim=1)
