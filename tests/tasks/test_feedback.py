@@ -14,7 +14,7 @@ from dialogue.digests import file_digest
 from dialogue.privacy import Scrubber
 from dialogue.records import Dialogue, Turn
 from dialogue.serving.store import Answer, ReplyStore
-from dialogue.sources import read
+from dialogue.sources import raw_files, read
 from tasks.feedback import feedback
 
 
@@ -106,9 +106,11 @@ def test_nothing_served_nothing_learned(params: Params, tmp_path: Path) -> None:
 
 def _rows(params: Params, source: Path) -> list[Any]:
     """What ingest reads of a harvested source."""
+    harvest = FileSource(kind="file", path=str(source), format="messages", licence="MIT")
     return list(
         read(
-            FileSource(kind="file", path=str(source), format="messages", licence="MIT"),
+            harvest,
+            raw_files(harvest),
             "feedback_1",
             test_share=0.0,
             validation_share=0.0,

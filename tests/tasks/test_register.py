@@ -90,7 +90,7 @@ def test_metrics_and_data_stand_where_comparisons_read_them(
     model = client.get_logged_model(version.model_id)
     assert {metric.key: metric.value for metric in model.metrics} == expected
     assert model.status == "READY"
-    assert model.params["finetune.strategy"] == params.finetune.strategy
+    assert json.loads(model.params["finetune.strategy"]) == list(params.finetune.strategy)
     run = client.get_run(release.run_id)
     assert expected.items() <= run.data.metrics.items()
     assert [data.dataset.name for data in run.inputs.dataset_inputs] == [

@@ -30,7 +30,7 @@ from dialogue.records import (
     write_dialogues,
     write_rejects,
 )
-from dialogue.sources import read
+from dialogue.sources import raw_files, read
 from tasks.validate import validate
 
 SHARED = Path(__file__).parents[2] / "../shared/data"
@@ -357,6 +357,7 @@ def of_daily_dialog(which: slice) -> list[Dialogue]:
     source = FileSource(kind="file", path=str(path), format="eou", licence="CC BY-NC-SA 4.0")
     rows = read(
         source,
+        raw_files(source),
         "chat",
         test_share=0.15,
         validation_share=0.05,
