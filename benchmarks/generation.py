@@ -15,13 +15,13 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
 
 import numpy as np
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 from transformers.utils import logging
 
+from benchmarks._chats import chats
 from benchmarks._generation_peers import (
     Setting,
     fastest,
@@ -31,14 +31,11 @@ from benchmarks._generation_peers import (
     shared_cache,
 )
 from benchmarks.form import Bound, Row, alternate, paired_ratio, quick_wanted, report
-from dialogue.config import load_params
 from dialogue.decoding import Batch, greedy
 from dialogue.encoding import Encoded, Encoder
 from dialogue.metrics.likelihood import Branch, Tree, log_likelihoods
 from dialogue.model import Precision, choose_precision
-from dialogue.privacy import Scrubber
 from dialogue.records import Dialogue
-from dialogue.sources import raw_files, read
 from dialogue.tokenization import train_tokenizer
 
 BOUNDS: dict[str, Bound] = {
@@ -252,19 +249,7 @@ def _material(number: int) -> tuple[list[list[int]], list[list[int]]]:
 
 
 def _dialogues(number: int) -> list[Dialogue]:
-    ingest = load_params(Path("params.yaml")).ingest
-    source = ingest.sources["chitchat"]
-    found = read(
-        source,
-        raw_files(source),
-        "chitchat",
-        test_share=0.0,
-        validation_share=0.0,
-        scrubber=Scrubber(ingest.scrub),
-        max_row_bytes=ingest.max_row_bytes,
-    )
-    chats = (item for item in found if isinstance(item, Dialogue) and len(item.turns) > 1)
-    return list(islice(chats, number))
+    return list(islice((each for each in chats() if len(each.turns) > 1), number))
 
 
 def _models(config: LlamaConfig, dtypes: Iterable[torch.dtype]) -> Models:

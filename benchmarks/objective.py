@@ -11,21 +11,19 @@ import resource
 import statistics
 import sys
 from itertools import islice
-from pathlib import Path
 
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
+from benchmarks._chats import chats
 from benchmarks.form import Bound, Row, alternate, paired_ratio, quick_wanted, report
-from dialogue.config import ScratchModel, load_params
+from dialogue.config import ScratchModel
 from dialogue.encoding import Encoded, Encoder
 from dialogue.forward import choose_forward
 from dialogue.model import autocast, choose_device, choose_precision, scratch_model
 from dialogue.objective import summed_loss
 from dialogue.packing import collate, length_batches
-from dialogue.privacy import Scrubber
 from dialogue.records import Dialogue
-from dialogue.sources import raw_files, read
 from dialogue.tokenization import train_tokenizer
 
 BOUNDS: dict[str, Bound] = {"response_objective_vs_full_logits": ("min", 1.05)}
@@ -86,18 +84,7 @@ def main() -> int:
 
 
 def _dialogues(number: int) -> list[Dialogue]:
-    settings = load_params(Path("params.yaml")).ingest
-    source = settings.sources["chitchat"]
-    found = read(
-        source,
-        raw_files(source),
-        "chitchat",
-        test_share=0.0,
-        validation_share=0.0,
-        scrubber=Scrubber(settings.scrub),
-        max_row_bytes=settings.max_row_bytes,
-    )
-    return list(islice((item for item in found if isinstance(item, Dialogue)), number))
+    return list(islice(chats(), number))
 
 
 def _ours(

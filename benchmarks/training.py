@@ -17,20 +17,17 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from benchmarks._chats import chats
 from benchmarks.form import Bound, Row, paired_ratio, quick_wanted, report
-from dialogue.config import load_params
 from dialogue.encoding import Encoded, Encoder
 from dialogue.packing import supervised_tokens
-from dialogue.privacy import Scrubber
 from dialogue.records import Dialogue
 from dialogue.shards import Shard, pack, write_shard
-from dialogue.sources import raw_files, read
 from dialogue.tokenization import train_tokenizer
 
 BOUNDS: dict[str, Bound] = {
@@ -303,19 +300,8 @@ def _prepare(folder: Path, number: int) -> dict[str, Shard]:
 
 
 def _dialogues(number: int) -> list[Dialogue]:
-    settings = load_params(Path("params.yaml")).ingest
-    source = settings.sources["chitchat"]
-    found = read(
-        source,
-        raw_files(source),
-        "chitchat",
-        test_share=0.0,
-        validation_share=0.0,
-        scrubber=Scrubber(settings.scrub),
-        max_row_bytes=settings.max_row_bytes,
-    )
-    whole = [item for item in found if isinstance(item, Dialogue)]
-    return list(islice(random.Random(1).sample(whole, len(whole)), number))
+    whole = list(chats())
+    return random.Random(1).sample(whole, min(number, len(whole)))
 
 
 if __name__ == "__main__":
