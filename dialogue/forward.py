@@ -66,17 +66,21 @@ class Forward:
 
     def logits(self, states: Tensor) -> Tensor:
         """fp32 logits [S, V] of states [S, H]."""
-        return functional.linear(states.to(self.dtype), self._head.to(self.dtype)).float()
+        head = self._head
+        bias = None if head.bias is None else head.bias.to(self.dtype)
+        return functional.linear(states.to(self.dtype), head.weight.to(self.dtype), bias).float()
 
     def loss(self, states: Tensor, targets: Tensor) -> Tensor:
-        """Nats of all targets [S], summed; the logits never exist all at once."""
-        return summed_nats(states.to(self.dtype), self._head, targets)
+        """Nats of all targets [S], summed; without a bias, the logits never exist all at once."""
+        if self._head.bias is not None:
+            return functional.cross_entropy(self.logits(states), targets, reduction="sum")
+        return summed_nats(states.to(self.dtype), self._head.weight, targets)
 
     @property
-    def _head(self) -> Tensor:
+    def _head(self) -> nn.Linear:
         head = self.model.get_output_embeddings()  # type: ignore[no-untyped-call]
         assert isinstance(head, nn.Linear)
-        return head.weight
+        return head
 
 
 class LlamaForward(Forward):

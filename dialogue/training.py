@@ -232,9 +232,10 @@ class _Run:
         self.settings, self.checkpoints, self.pad_id = settings, checkpoints, pad_id
         self.frozen, self.stopping, self.regularizer = frozen, stopping, regularizer
         self.supervised: NDArray[np.int64] = supervised_tokens(examples)
-        # The steps after which an epoch, to the nearest step, is over.
+        # The steps after which an epoch, to the nearest step, is over, and the last one.
         num_steps, epochs = len(plan.steps), settings.epochs
-        self.epoch_ends = {round(num_steps * n / epochs) for n in range(1, int(epochs) + 1)}
+        ends = (round(num_steps * n / epochs) for n in range(1, int(epochs) + 1))
+        self.epoch_ends = {num_steps, *ends}
         self.learning = {n: p for n, p in self.model.named_parameters() if p.requires_grad}
         self.optimizer = torch.optim.AdamW(
             self.learning.values(),

@@ -130,3 +130,12 @@ def test_a_regularizer_adds_to_the_loss_and_not_to_what_is_told(tiny_model: Path
     total, told = summed_loss(forward, given, regularizer=Twice(), indices=(4, 5, 6, 7))
     assert told == pytest.approx(nats, rel=1e-5)
     assert float(total.detach()) == pytest.approx(2 * float(plain.detach()), rel=1e-5)
+
+
+def test_an_output_layer_with_a_bias_keeps_it() -> None:
+    model, given = grouped(), batch()
+    torch.manual_seed(1)
+    model.lm_head.bias = torch.nn.Parameter(torch.randn(300))
+    forward = choose_forward(model, "fp32", compiled=False)
+    wanted = float(negative_log_likelihood(model, given).sum().detach())
+    assert summed_loss(forward, given)[1] == pytest.approx(wanted, rel=1e-5)

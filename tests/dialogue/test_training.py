@@ -196,6 +196,14 @@ def test_training_stops_where_the_held_out_loss_does(tiny_model: Path, tmp_path:
     assert (tmp_path / "curve.csv").read_text().splitlines()[0].endswith("held_out_loss")
 
 
+@pytest.mark.parametrize("epochs", [0.5, 1.5])
+def test_the_end_of_training_is_measured_where_it_is_no_epochs(
+    tiny_model: Path, tmp_path: Path, epochs: float
+) -> None:
+    _, trained = stopped_early(tiny_model, tmp_path / "a", patience=3, epochs=epochs)
+    assert "held_out_loss" in trained.curve[-1]
+
+
 def test_early_stopping_needs_something_held_out(tiny_model: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"training\.patience needs held-out dialogues"):
         run(fresh(tiny_model), tmp_path, patience=1)
