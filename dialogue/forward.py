@@ -3,17 +3,13 @@
 The model stays transformers' own: its parameters are read where they lie, in fp32, and cast for
 the matrix products. What is left out is work without a use: logits where there is no target, the
 last layer's MLP and the final norm where there is none, and the frozen layers when what comes out
-of them is known already. Projections of one input are one product; under compilation attention is
-written out, which is faster than the fused kernel for short sequences on a CPU and slower on
-anything else. Shapes: B sequences, T tokens, S supervised positions, H hidden size, V vocabulary.
+of them is known already. Projections of one input are one product, and torch may compile what
+stands before and after attention, once for all layers. Shapes: B sequences, T tokens, S supervised
+positions, H hidden size, V vocabulary; of attention, K key heads, G queries' heads to each, D.
 """
 
 from __future__ import annotations
 
-import functools
-import shutil
-import warnings
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -21,12 +17,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import LlamaForCausalLM, PreTrainedModel
 
+from dialogue.attention import causal_attention
+from dialogue.compilation import compiled as compiled_once
 from dialogue.head import summed_nats
 from dialogue.model import Precision, autocast
 from dialogue.packing import Batch
-
-_WRITTEN_OUT_TOKENS = 512
-"""Longest sequence whose attention is written out: beyond it the scores outgrow the caches."""
 
 _PROJECTIONS = (
     *(f"self_attn.{side}_proj" for side in "qkvo"),
@@ -42,6 +37,7 @@ class Forward:
 
     num_frozen = 0
     """Layers at the bottom that nothing below or in them teaches: their output can be kept."""
+    compiled = False
 
     def __init__(self, model: PreTrainedModel, precision: Precision) -> None:
         self.model, self.precision = model, precision
@@ -74,7 +70,9 @@ class Forward:
         """Nats of all targets [S], summed; without a bias, the logits never exist all at once."""
         if self._head.bias is not None:
             return functional.cross_entropy(self.logits(states), targets, reduction="sum")
-        return summed_nats(states.to(self.dtype), self._head.weight, targets)
+        return summed_nats(
+            states.to(self.dtype), self._head.weight, targets, compile_it=self.compiled
+        )
 
     @property
     def _head(self) -> nn.Linear:
@@ -96,10 +94,9 @@ class LlamaForward(Forward):
         self, model: LlamaForCausalLM, precision: Precision, *, compiled: bool = False
     ) -> None:
         super().__init__(model, precision)
-        self.num_frozen = frozen_layers(model)
-        written_out = compiled and model.device.type == "cpu"
-        self._layer = _compiled(_layer) if compiled else _layer
-        self._written_out = _WRITTEN_OUT_TOKENS if written_out else 0
+        self.num_frozen, self.compiled = frozen_layers(model), compiled
+        self._before = compiled_once(_before) if compiled else _before
+        self._after = compiled_once(_after) if compiled else _after
 
     def states(self, batch: Batch, border: Tensor | None = None) -> Tensor:  # noqa: D102
         base: Any = self.model.base_model
@@ -139,8 +136,9 @@ class LlamaForward(Forward):
         rotation: tuple[Tensor, Tensor],
         places: tuple[Tensor, Tensor] | None = None,
     ) -> Tensor:
-        written_out = hidden.shape[1] <= self._written_out
-        return self._layer(layer, hidden, rotation, places, self.dtype, written_out)
+        query, key, value = self._before(layer, hidden, rotation, self.dtype)
+        mixed = causal_attention(query, key, value)
+        return self._after(layer, hidden, mixed, places, self.dtype)
 
 
 def choose_forward(model: PreTrainedModel, precision: Precision, *, compiled: bool) -> Forward:
@@ -188,46 +186,38 @@ def decoder_layers(model: PreTrainedModel) -> nn.ModuleList:
     return layers
 
 
-def can_compile() -> bool:
-    """Whether torch finds the C++ compiler that it needs on a CPU."""
-    return torch.cuda.is_available() or any(map(shutil.which, ("g++", "clang++", "c++")))
+def _before(
+    layer: Any, hidden: Tensor, rotation: tuple[Tensor, Tensor], dtype: torch.dtype
+) -> tuple[Tensor, Tensor, Tensor]:
+    """What attention reads of hidden [B, T, H]: scaled query [B, K, G, T, D], key, value."""
+    attention, norm = layer.self_attn, layer.input_layernorm
+    num_rows, num_tokens, _ = hidden.shape
+    inner = _normed(hidden, norm.weight, norm.variance_epsilon).to(dtype)
+    weights = [attention.q_proj.weight, attention.k_proj.weight, attention.v_proj.weight]
+    joined = functional.linear(inner, torch.cat(weights).to(dtype))
+    sizes = [weight.shape[0] for weight in weights]
+    query, key, value = (
+        part.view(num_rows, num_tokens, -1, attention.head_dim).transpose(1, 2)
+        for part in torch.split(joined, sizes, dim=-1)
+    )
+    query = (_rotated(query, rotation) * attention.scaling).to(dtype).contiguous()
+    key, value = _rotated(key, rotation).to(dtype).contiguous(), value.contiguous()
+    return query.view(num_rows, key.shape[1], -1, num_tokens, attention.head_dim), key, value
 
 
-@functools.cache
-def _compiled(function: Callable[..., Tensor]) -> Callable[..., Any]:
-    # Equal sizes by chance must not become one size, nor kernels depend on which batch came
-    # first: a resumed run compiles what the undisturbed one did.
-    torch.fx.experimental._config.use_duck_shape = False
-    torch._dynamo.config.recompile_limit = 64
-    compiled = torch.compile(function, dynamic=True)
-
-    @functools.wraps(function)
-    def quiet(*arguments: Any) -> Tensor:
-        with warnings.catch_warnings():
-            # Tracing looks at the gradient of every input, and torch warns of itself.
-            warnings.filterwarnings("ignore", message="The .grad attribute of a Tensor")
-            return compiled(*arguments)
-
-    return quiet
-
-
-def _layer(
+def _after(
     layer: Any,
     hidden: Tensor,
-    rotation: tuple[Tensor, Tensor],
+    mixed: Tensor,
     places: tuple[Tensor, Tensor] | None,
     dtype: torch.dtype,
-    written_out: bool,
 ) -> Tensor:
-    """One decoder layer: hidden fp32 [B, T, H] to the same, or to [S, H] at `places`."""
-    attention, mlp = layer.self_attn, layer.mlp
-    norm = layer.input_layernorm
-    inner = _normed(hidden, norm.weight, norm.variance_epsilon).to(dtype)
-    mixed = _attention(attention, inner, rotation, written_out)
+    """From what attention mixed [B, K, G, T, D] to the layer's output, [S, H] at `places`."""
+    attention, mlp, norm = layer.self_attn, layer.mlp, layer.post_attention_layernorm
+    mixed = mixed.permute(0, 3, 1, 2, 4).flatten(2)
     if places is not None:
         mixed, hidden = mixed[places], hidden[places]
     hidden = hidden + functional.linear(mixed, attention.o_proj.weight.to(dtype)).float()
-    norm = layer.post_attention_layernorm
     inner = _normed(hidden, norm.weight, norm.variance_epsilon).to(dtype)
     both = torch.cat([mlp.gate_proj.weight, mlp.up_proj.weight]).to(dtype)
     gate, up = functional.linear(inner, both).chunk(2, dim=-1)
@@ -235,44 +225,12 @@ def _layer(
     return hidden + functional.linear(inner, mlp.down_proj.weight.to(dtype)).float()
 
 
-def _attention(
-    attention: Any, inner: Tensor, rotation: tuple[Tensor, Tensor], written_out: bool
-) -> Tensor:
-    """Causal grouped-query attention before its output projection, [B, T, heads · head size]."""
-    num_rows, num_tokens, _ = inner.shape
-    size = attention.head_dim
-    weights = [attention.q_proj.weight, attention.k_proj.weight, attention.v_proj.weight]
-    sizes = [weight.shape[0] for weight in weights]
-    joined = functional.linear(inner, torch.cat(weights).to(inner.dtype))
-    query, key, value = (
-        part.view(num_rows, num_tokens, -1, size).transpose(1, 2)
-        for part in torch.split(joined, sizes, dim=-1)
-    )
-    query, key = _rotated(query, rotation), _rotated(key, rotation)
-    if written_out:
-        groups = query.shape[1] // key.shape[1]
-        query = query.reshape(num_rows, key.shape[1], groups, num_tokens, size)
-        scores = (query @ key.unsqueeze(2).transpose(-1, -2)).float() * attention.scaling
-        places = torch.arange(num_tokens, device=inner.device)
-        scores = scores.masked_fill(places[None] > places[:, None], float("-inf"))
-        mixed = (torch.softmax(scores, dim=-1).to(inner.dtype) @ value.unsqueeze(2)).flatten(1, 2)
-    else:
-        mixed = functional.scaled_dot_product_attention(
-            query,
-            key,
-            value,
-            is_causal=True,
-            scale=attention.scaling,
-            enable_gqa=query.shape[1] != key.shape[1],
-        )
-    return mixed.transpose(1, 2).reshape(num_rows, num_tokens, -1)
-
-
 def _rotated(states: Tensor, rotation: tuple[Tensor, Tensor]) -> Tensor:
+    """States [..., T, D], turned by their positions, fp32."""
     cosine, sine = rotation
-    first, second = states.float().chunk(2, dim=-1)
-    turned = torch.cat([-second, first], dim=-1)
-    return (states.float() * cosine + turned * sine).to(states.dtype)
+    states = states.float()
+    first, second = states.chunk(2, dim=-1)
+    return states * cosine + torch.cat([-second, first], dim=-1) * sine
 
 
 def _normed(hidden: Tensor, weight: Tensor, epsilon: float) -> Tensor:

@@ -16,11 +16,11 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from dialogue.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
+from dialogue.compilation import can_compile
 from dialogue.config import Training
 from dialogue.early_stopping import HELD_OUT, EarlyStopping
 from dialogue.forward import (
     Forward,
-    can_compile,
     choose_forward,
     decoder_layers,
     frozen_layers,

@@ -7,12 +7,12 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel
 
+from dialogue.compilation import can_compile
 from dialogue.config import Freeze
 from dialogue.encoding import Encoded
 from dialogue.forward import (
     Forward,
     LlamaForward,
-    can_compile,
     choose_forward,
     frozen_layers,
     is_lean,
