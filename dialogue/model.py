@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -172,8 +173,10 @@ def choose_precision(wanted: Literal["auto", "bf16", "fp32"]) -> Precision:
 
 
 def choose_device() -> torch.device:
-    """The first GPU where there is one, the CPU elsewhere."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    """The CPU, or a GPU: the first one, or this process's of those that `torchrun` started."""
+    if not torch.cuda.is_available():
+        return torch.device("cpu")
+    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
 
 
 def autocast(precision: Precision, device: torch.device) -> AbstractContextManager[Any]:

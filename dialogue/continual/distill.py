@@ -15,7 +15,7 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from dialogue.continual.strategy import Strategy
@@ -74,7 +74,7 @@ class Divergence:
         divergence = distillation(logits[taught], self._taught_logits(read), self._temperature)
         return (torch.from_numpy(weights).to(divergence)[taught] * divergence).sum()
 
-    def on_step(self, parameters: Mapping[str, nn.Parameter]) -> Tensor | None:  # noqa: ARG002
+    def on_step(self, parameters: Mapping[str, Tensor]) -> Tensor | None:  # noqa: ARG002
         """Nothing: what is held is what the model says, whatever its weights."""
         return None
 

@@ -74,7 +74,7 @@ class Penalty:
         """Nothing: what is held are weights, whatever is read."""
         return None
 
-    def on_step(self, parameters: Mapping[str, nn.Parameter]) -> Tensor | None:
+    def on_step(self, parameters: Mapping[str, Tensor]) -> Tensor | None:
         """The penalty, a scalar."""
         terms = [
             (self._fisher[name] * (weight - self._anchors[name].to(weight.device)) ** 2).sum()
