@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from dialogue.digests import file_digest
+from dialogue.writing import named_where_it_fails
 
 _NAME = re.compile(r"^step-(\d{8})$")
 _PARTIAL = ".partial-"
@@ -46,7 +46,8 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
     partial = folder / f"{_PARTIAL}{checkpoint.step:08d}"
     for left in folder.glob(f"{_PARTIAL}*"):
         shutil.rmtree(left, ignore_errors=True)
-    try:
+    then = ", training goes on from the last complete checkpoint"
+    with named_where_it_fails(final, partial, then):
         partial.mkdir(parents=True)
         save_file(checkpoint.weights, partial / _WEIGHTS)
         save_file(checkpoint.optimizer, partial / _OPTIMIZER)
@@ -59,12 +60,6 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
         }
         (partial / _STATE).write_text(json.dumps(state))
         _sync(partial)
-    except (OSError, SafetensorError) as error:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise OSError(
-            f"{final}: the checkpoint cannot be written ({error}); make room and run again, "
-            "training goes on from the last complete one"
-        ) from error
     _remove(final)
     partial.rename(final)
     _flush(folder)

@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from dialogue.distributed import is_first, place, share, summed, wait, whole
 from dialogue.packing import collate, length_batches
 from dialogue.shards import Shard
+from dialogue.writing import named_where_it_fails
 
 HELD_OUT = "held_out_loss"
 _FILE = "lowest.safetensors"
@@ -69,13 +69,8 @@ class EarlyStopping:
 
     def _write(self, weights: dict[str, Tensor]) -> None:
         partial = self._folder / f".{_FILE}"
-        try:
+        then = ", training goes on from the last complete checkpoint"
+        with named_where_it_fails(self._folder / _FILE, partial, then):
             self._folder.mkdir(parents=True, exist_ok=True)
             save_file(weights, partial)
-        except (OSError, SafetensorError) as error:
-            partial.unlink(missing_ok=True)
-            raise OSError(
-                f"{self._folder / _FILE}: the best weights cannot be written ({error}); make room "
-                "and run again, training goes on from its last checkpoint"
-            ) from error
         partial.replace(self._folder / _FILE)

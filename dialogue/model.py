@@ -24,6 +24,7 @@ from transformers import (
 
 from dialogue.config import ScratchModel
 from dialogue.manifest import MANIFEST, verify_manifest, write_manifest
+from dialogue.writing import named_where_it_fails
 
 Precision = Literal["bf16", "fp32"]
 
@@ -85,6 +86,9 @@ def save_model(
     """Write model and tokenizer as an ordinary Hugging Face folder; returns its digest.
 
     The folder appears complete or not at all. `facts` stand in the manifest beside the digests.
+
+    Raises:
+        OSError: it cannot be written.
     """
     partial = folder.with_name(folder.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
@@ -93,9 +97,10 @@ def save_model(
     model.generation_config = GenerationConfig(  # type: ignore[no-untyped-call]
         eos_token_id=end, pad_token_id=tokenizer.pad_token_id, bos_token_id=tokenizer.bos_token_id
     )
-    model.save_pretrained(partial)
-    tokenizer.save_pretrained(partial)
-    digest = write_manifest(partial, **facts)
+    with named_where_it_fails(folder, partial):
+        model.save_pretrained(partial)
+        tokenizer.save_pretrained(partial)
+        digest = write_manifest(partial, **facts)
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)
     return digest

@@ -56,10 +56,11 @@ def run(
     parent_memory: Path,
     domain: str,
     strategy: tuple[str, ...] = ("replay",),
+    log: SilentLog | None = None,
 ) -> None:
     finetune(
         settings(params, strategy),
-        SilentLog(),
+        log or SilentLog(),
         domain=domain,
         encoded=folder / "encoded" / domain,
         parent=parent,
