@@ -14,7 +14,7 @@ import datetime
 import functools
 import io
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, TextIO
 
@@ -122,6 +122,15 @@ def share(indices: tuple[int, ...]) -> tuple[tuple[int, ...], int]:
     return (mine, 1) if mine else (indices[-1:], 0)
 
 
+def seed_draws(seed: int, step: int) -> None:
+    """Let what a step draws at random, such as dropout, follow from seed, step and process.
+
+    A resumed run then draws what the undisturbed one did, and has no state to keep.
+    """
+    process = dist.get_rank() if dist.is_initialized() else 0
+    torch.manual_seed(((seed << 32) + step * num_processes() + process) % 2**63)
+
+
 class Objective(nn.Module):
     """A model's summed loss as a module, which is what DDP and FSDP2 can wrap."""
 
@@ -215,13 +224,11 @@ def place(like: Tensor, value: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def collect(learner: PreTrainedModel, model: PreTrainedModel) -> None:
-    """Bring what a sharded copy learned back into the model it is a copy of."""
-    if learner is not model:
-        learned = dict(learner.named_parameters())
-        for name, parameter in model.named_parameters():
-            if parameter.requires_grad:
-                parameter.copy_(whole(learned[name]))
+def collect(learned: Mapping[str, nn.Parameter], model: PreTrainedModel) -> None:
+    """Bring what a sharded copy of the model learned, by name, back into the model."""
+    for name, parameter in model.named_parameters():
+        if name in learned and learned[name] is not parameter:
+            parameter.copy_(whole(learned[name]))
 
 
 def _gather_layers(forward: LlamaForward) -> None:

@@ -28,6 +28,7 @@ from dialogue.distributed import (
     place,
     placed,
     progress_stream,
+    seed_draws,
     share,
     spread,
     summed,
@@ -160,7 +161,7 @@ def train(
     )
     run.resume()
     trained = run.go(log, label)
-    collect(learner, model)
+    collect(run.learning, model)
     return trained
 
 
@@ -376,6 +377,7 @@ class _Run:
         rate = learning_rate(self.settings, self.step, len(self.plan.steps))
         for group in self.optimizer.param_groups:
             group["lr"] = rate
+        seed_draws(self.settings.seed, self.step)
         loss = 0.0
         for number, part in enumerate(micro_batches, start=1):
             mine, counts = share(part)

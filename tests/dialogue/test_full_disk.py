@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +11,9 @@ import pytest
 import torch
 
 from dialogue.config import Params, load_params
-from dialogue.log import SilentLog
 from dialogue.manifest import verify_manifest
 from dialogue.shards import empty_shard, write_shard
-from tests.dialogue.test_training import fresh, run, stopped_early
+from tests.dialogue.test_training import Steps, fresh, run, stopped_early
 from tests.tasks.test_finetune import run as finetune
 from tests.tasks.test_finetune import shard
 
@@ -53,7 +52,9 @@ def test_a_checkpoint_without_room(tiny_model: Path, tmp_path: Path, disk: MakeD
     disk(round(4 * kilobytes))
     # Where it left off, with the weights that it had then.
     model = fresh(tiny_model)
-    run(model, folder / "b", **often)
+    log = Steps()
+    run(model, folder / "b", log, **often)
+    assert log.steps[0] == 2
     assert all(map(torch.equal, whole.parameters(), model.parameters()))
 
 
@@ -94,16 +95,6 @@ def test_a_model_without_room(tiny_model: Path, tmp_path: Path, disk: MakeDisk) 
     assert log.steps == []
     verify_manifest(tmp_path / "models" / "chat")
     assert not left.exists()
-
-
-class Steps(SilentLog):
-    """Remembers which steps were made."""
-
-    def __init__(self) -> None:
-        self.steps: list[int] = []
-
-    def metrics(self, values: Mapping[str, float], step: int | None = None) -> None:
-        self.steps += [] if step is None else [step]
 
 
 def often(params: Params) -> Params:

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import math
 import os
 import resource
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -60,12 +62,31 @@ def fresh(tiny_model: Path, top_layers: int | None = None) -> PreTrainedModel:
     return model
 
 
-def run(model: PreTrainedModel, checkpoints: Path, **changes: Any) -> list[dict[str, float]]:
+class Killed(Exception):  # noqa: N818
+    """What a run ends by that is killed."""
+
+
+class Steps(SilentLog):
+    """Remembers which steps were made; after `last` of them the run is killed."""
+
+    def __init__(self, last: float = math.inf) -> None:
+        self.last, self.steps = last, list[int]()
+
+    def metrics(self, values: Mapping[str, float], step: int | None = None) -> None:
+        if step is not None:
+            self.steps.append(step)
+            if step > self.last:
+                raise Killed
+
+
+def run(
+    model: PreTrainedModel, checkpoints: Path, log: SilentLog | None = None, **changes: Any
+) -> list[dict[str, float]]:
     trained = train(
         model,
         examples(),
         SETTINGS.model_copy(update=changes),
-        SilentLog(),
+        log or SilentLog(),
         pad_id=0,
         checkpoints=checkpoints,
         label="test",
@@ -206,7 +227,7 @@ def test_early_stopping_needs_something_held_out(tiny_model: Path, tmp_path: Pat
         run(fresh(tiny_model), tmp_path, patience=1)
 
 
-# --- a killed run goes on ------------------------------------------------------------------------
+# --- a run that was stopped goes on --------------------------------------------------------------
 
 SCRIPT = """
 import sys, time
@@ -232,13 +253,16 @@ def test_sigterm_saves_and_the_next_run_goes_on(tiny_model: Path, tmp_path: Path
         cwd=Path(__file__).parents[2],
     )
     assert process.stdout is not None
-    process.stdout.readline()
+    last = int(process.stdout.readline())
     began = time.monotonic()
     process.terminate()
     process.communicate(timeout=60)
     assert time.monotonic() - began < 10
     assert process.returncode != 0
-    assert len(list((tmp_path / "a").glob("step-*"))) == 1
+    log = Steps()
+    run(fresh(tiny_model, top_layers=1), tmp_path / "a", log)
+    assert log.steps[0] > last
+    assert log.steps[0] > 1
 
 
 @pytest.mark.parametrize("name", ["weights.safetensors", "optimizer.safetensors", "state.json"])
@@ -253,6 +277,36 @@ def test_a_damaged_checkpoint_is_refused_by_name(tmp_path: Path, name: str, faul
         file.write_bytes(file.read_bytes()[:-3])
     with pytest.raises(ValueError, match=name):
         load_checkpoint(tmp_path, "p")
+
+
+@pytest.mark.parametrize("change", [{"learning_rate": 5e-3}, {"seed": 2}, {}], ids=str)
+def test_a_run_of_other_settings_begins_anew(
+    tiny_model: Path, tmp_path: Path, change: dict[str, float]
+) -> None:
+    with pytest.raises(Killed):
+        run(fresh(tiny_model), tmp_path / "a", Steps(last=4), checkpoint_seconds=1e-6)
+    log = Steps()
+    run(fresh(tiny_model), tmp_path / "a", log, **change)
+    assert log.steps[0] == (1 if change else 5)
+
+
+def test_dropout_is_drawn_as_it_would_have_been(tiny_model: Path, tmp_path: Path) -> None:
+    def dropping() -> PreTrainedModel:
+        model = fresh(tiny_model)
+        model.config.attention_dropout = 0.3
+        for layer in model.base_model.layers:
+            layer.self_attn.attention_dropout = 0.3
+        return model
+
+    whole, resumed, plain = dropping(), dropping(), fresh(tiny_model)
+    run(whole, tmp_path / "a")
+    with pytest.raises(Killed):
+        run(dropping(), tmp_path / "b", Steps(last=4), checkpoint_seconds=1e-6)
+    torch.rand(3)
+    run(resumed, tmp_path / "b")
+    run(plain, tmp_path / "c")
+    assert all(map(torch.equal, whole.parameters(), resumed.parameters()))
+    assert not all(map(torch.equal, whole.parameters(), plain.parameters()))
 
 
 def test_a_checkpoint_of_another_plan_is_not_continued(tmp_path: Path) -> None:
