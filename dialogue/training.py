@@ -233,9 +233,10 @@ def _choose(
     sizes = [sum(parameter.numel() for parameter in layer.parameters()) for layer in layers]
     # Two operations a weight and token forwards, four more backwards where it learns.
     work = tokens * (6 * sum(sizes[frozen:]) + (0 if cached else 2 * sum(sizes[:frozen])))
+    # Of a model in shards, torch would compile every layer anew.
+    pays = work > _COMPILING_PAYS and not sharded
     compiled = lean and (
-        settings.compile == "always"
-        or (settings.compile == "auto" and work > _COMPILING_PAYS and can_compile())
+        settings.compile == "always" or (settings.compile == "auto" and pays and can_compile())
     )
     precision = choose_precision(settings.precision)
     return _Chosen(precision, compiled, cached, sharded, device.type, num_processes())

@@ -20,7 +20,7 @@ from torch.nn import functional
 
 from dialogue.continual.strategy import Strategy
 from dialogue.forward import Forward, choose_forward
-from dialogue.model import choose_precision
+from dialogue.model import choose_device, choose_precision
 from dialogue.objective import Regularizer
 from dialogue.packing import Batch, collate, supervised_tokens
 from dialogue.shards import Shard
@@ -38,6 +38,7 @@ class Distill(Strategy):
         weights[:num_new] = settings.new
         # What learns stays marked: the teacher is computed just as the learner is.
         teacher = copy.deepcopy(self.round.model)
+        teacher.to(choose_device())  # type: ignore[arg-type]  # the wrapper's types hide it
         teacher.train(False)
         precision = choose_precision(self.round.settings.training.precision)
         forward = choose_forward(teacher, precision, compiled=False)

@@ -119,6 +119,8 @@ def test_accumulation_equals_the_larger_batch(tiny_model: Path, tmp_path: Path) 
     assert len(one) == len(many) == 1
     assert one[0]["loss"] == pytest.approx(many[0]["loss"], rel=1e-5)
     assert one[0]["gradient_norm"] == pytest.approx(many[0]["gradient_norm"], rel=1e-4)
+    for here, there in zip(whole.parameters(), parts.parameters(), strict=True):
+        torch.testing.assert_close(here, there, rtol=1e-4, atol=1e-4)
 
 
 def test_frozen_weights_stay_bit_equal(tiny_model: Path, tmp_path: Path) -> None:
@@ -137,6 +139,35 @@ def test_a_loss_that_is_not_finite_stops_and_names_the_batch(
         model.base_model.norm.weight.fill_(float("nan"))
     with pytest.raises(ValueError, match=r"stopped at step 1: loss nan.*batch of dialogues d"):
         run(model, tmp_path / "a")
+
+
+def test_a_gradient_that_is_not_finite_stops_and_leaves_nothing(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    """√0 is 0, and its slope is infinite: the loss alone would not tell."""
+
+    class Cliff:
+        def on_batch(self, *_: object) -> None: ...
+
+        def on_step(self, parameters: Mapping[str, torch.Tensor]) -> torch.Tensor:
+            return (next(iter(parameters.values())).sum() * 0).sqrt()
+
+    before, model = fresh(tiny_model), fresh(tiny_model)
+    with pytest.raises(
+        ValueError, match=r"step 1: loss \d.*, gradient norm nan; batch of dialogues d"
+    ):
+        train(
+            model,
+            examples(),
+            SETTINGS.model_copy(update={"checkpoint_seconds": 1e-6}),
+            SilentLog(),
+            pad_id=0,
+            checkpoints=tmp_path / "a",
+            label="test",
+            regularizer=Cliff(),
+        )
+    assert all(map(torch.equal, before.parameters(), model.parameters()))
+    assert not (tmp_path / "a").exists()
 
 
 def test_no_examples_is_said(tiny_model: Path, tmp_path: Path) -> None:
