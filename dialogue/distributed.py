@@ -233,9 +233,9 @@ def collect(learned: Mapping[str, nn.Parameter], model: PreTrainedModel) -> None
 
 def _gather_layers(forward: LlamaForward) -> None:
     """Compute a layer by a method of its own, before and after which FSDP2 does its part."""
-    compute = forward._layer
+    compute = forward._run
     layers: Any = decoder_layers(forward.model)
     for layer in layers:
         layer.computed = functools.partial(compute, layer)
         register_fsdp_forward_method(layer, "computed")
-    forward._layer = lambda layer, *arguments: layer.computed(*arguments)
+    forward._run = lambda layer, *arguments: layer.computed(*arguments)  # type: ignore[method-assign]

@@ -106,7 +106,8 @@ def killed_at_steps(stage: Stage, folder: Path, kills: int) -> dict[str, object]
     num_steps = len(undisturbed.lines)
     chance = random.Random(SEED)
     first_steps = []
-    for kill_at in sorted(chance.sample(range(2, num_steps), kills)):
+    # Not among the last, where a late kill would meet a run that is over.
+    for kill_at in sorted(chance.sample(range(2, num_steps * 3 // 4), kills)):
         attempt = begin(lambda line: stage(folder / "killed", Telling(line)))
         for line in attempt:
             if int(line.split()[1]) >= kill_at:
