@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -192,4 +193,5 @@ def _make_base(params: Params, texts: list[str], sizes: Sizes, folder: Path) -> 
         checkpoints=folder.with_name("checkpoints"),
         label="base model",
     )
+    shutil.rmtree(folder.with_name("checkpoints"), ignore_errors=True)
     save_model(model, tokenizer, folder, domain="base", parent_digest=None)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import resource
+import shutil
 import sys
 import time
 import warnings
@@ -93,9 +94,12 @@ def this(
         **({"compile": "always", "frozen_cache": "never"} | changes),
     )
     folder = Path(os.environ["BENCHMARK_FOLDER"]) / "checkpoints"
-    return lambda: train(
-        model, shard, settings, SilentLog(), pad_id=0, checkpoints=folder, label="this"
-    )
+
+    def go() -> None:
+        train(model, shard, settings, SilentLog(), pad_id=0, checkpoints=folder, label="this")
+        shutil.rmtree(folder, ignore_errors=True)
+
+    return go
 
 
 def loop(model: LlamaForCausalLM, shard: Shard, loss: Callable[[Batch], torch.Tensor]) -> Round:

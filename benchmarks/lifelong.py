@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import shutil
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -194,16 +195,18 @@ def _learn(
     lesson = Round(domain, new, memory, model, stream.tokenizer, settings)
     strategy = Combination(lesson)
     examples = strategy.prepare()
+    checkpoints = stream.base.with_name("checkpoints")
     trained = train(
         model,
         examples,
         settings.training,
         SilentLog(),
         pad_id=lesson.pad_id,
-        checkpoints=stream.base.with_name("checkpoints"),
+        checkpoints=checkpoints,
         label=domain,
         regularizer=strategy.regularizer(examples),
     )
+    shutil.rmtree(checkpoints, ignore_errors=True)
     strategy.merge()
     left = strategy.remember()
     cost = {

@@ -14,8 +14,10 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from dialogue.digests import file_digest
+from dialogue.writing import named_where_it_fails
 
 _NAME = re.compile(r"^step-(\d{8})$")
+_PARTIAL = ".partial-"
 _WEIGHTS, _OPTIMIZER, _STATE = "weights.safetensors", "optimizer.safetensors", "state.json"
 
 
@@ -24,68 +26,71 @@ class Checkpoint:
     """Where a run stood after `step` optimizer steps.
 
     `weights` are the learning parameters by name, `optimizer` their AdamW moments as
-    `<name>/<moment>`, `history` the curve so far, `plan` the digest of what the run reads.
+    `<name>/<moment>`, `history` the curve so far, `recipe` the digest of what the run follows from.
     """
 
     step: int
-    plan: str
+    recipe: str
     weights: dict[str, torch.Tensor]
     optimizer: dict[str, torch.Tensor]
     history: list[dict[str, float]]
 
 
 def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
-    """Write beside the older ones, then remove those: a kill leaves one that is complete."""
+    """Write beside the others, then remove those: a kill leaves one that is complete.
+
+    Raises:
+        OSError: it cannot be written; the others stay.
+    """
     final = folder / f"step-{checkpoint.step:08d}"
-    partial = folder / f".partial-{checkpoint.step:08d}"
-    shutil.rmtree(partial, ignore_errors=True)
-    try:
+    partial = folder / f"{_PARTIAL}{checkpoint.step:08d}"
+    for left in folder.glob(f"{_PARTIAL}*"):
+        shutil.rmtree(left, ignore_errors=True)
+    then = ", training goes on from the last complete checkpoint"
+    with named_where_it_fails(final, partial, then):
         partial.mkdir(parents=True)
         save_file(checkpoint.weights, partial / _WEIGHTS)
         save_file(checkpoint.optimizer, partial / _OPTIMIZER)
         files = {name: file_digest(partial / name) for name in (_WEIGHTS, _OPTIMIZER)}
         state = {
             "step": checkpoint.step,
-            "plan": checkpoint.plan,
+            "recipe": checkpoint.recipe,
             "history": checkpoint.history,
             "files": files,
         }
         (partial / _STATE).write_text(json.dumps(state))
         _sync(partial)
-    except Exception as error:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise OSError(
-            f"{final}: the checkpoint cannot be written ({error}); make room and run again, "
-            "training goes on from the last complete one"
-        ) from error
-    shutil.rmtree(final, ignore_errors=True)
+    _remove(final)
     partial.rename(final)
-    for older in _complete(folder)[:-1]:
-        shutil.rmtree(older, ignore_errors=True)
+    _flush(folder)
+    for other in _complete(folder):
+        if other != final:
+            _remove(other)
 
 
-def load_checkpoint(folder: Path, plan: str) -> Checkpoint | None:
-    """The newest complete checkpoint of this plan, or None where the run begins anew.
+def load_checkpoint(folder: Path, recipe: str) -> Checkpoint | None:
+    """The newest complete checkpoint of this recipe, or None where the run begins anew.
 
     Raises:
-        ValueError: a file of the newest checkpoint is missing or damaged.
+        ValueError: a file of it, or the state of a newer one, is missing or damaged.
     """
-    complete = _complete(folder)
-    if not complete:
-        return None
-    newest = complete[-1]
-    state = _read_state(newest)
+    for newest in reversed(_complete(folder)):
+        state = _read_state(newest)
+        if state["recipe"] == recipe:
+            return _read(newest, state)
+    return None
+
+
+def _read(folder: Path, state: dict[str, Any]) -> Checkpoint:
     for name, expected in state["files"].items():
-        path = newest / name
+        path = folder / name
         if not path.is_file() or file_digest(path) != expected:
-            raise ValueError(f"{path}: missing or damaged; remove {newest} to train from before it")
-    if state["plan"] != plan:
-        return None
+            raise ValueError(f"{path}: missing or damaged; remove {folder} to train from before it")
     return Checkpoint(
         step=state["step"],
-        plan=plan,
-        weights=load_file(newest / _WEIGHTS),
-        optimizer=load_file(newest / _OPTIMIZER),
+        recipe=state["recipe"],
+        weights=load_file(folder / _WEIGHTS),
+        optimizer=load_file(folder / _OPTIMIZER),
         history=state["history"],
     )
 
@@ -94,7 +99,7 @@ def _read_state(folder: Path) -> dict[str, Any]:
     path = folder / _STATE
     try:
         state: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        if not {"step", "plan", "history", "files"} <= state.keys():
+        if not {"step", "recipe", "history", "files"} <= state.keys():
             raise KeyError
     except (OSError, ValueError, KeyError, AttributeError) as error:
         raise ValueError(
@@ -112,8 +117,21 @@ def _complete(folder: Path) -> list[Path]:
 def _sync(folder: Path) -> None:
     """Flush a folder's files: a rename must not outrun them."""
     for path in (*folder.iterdir(), folder):
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        _flush(path)
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _remove(folder: Path) -> None:
+    """Take away the name first: a kill must not leave half of a checkpoint under it."""
+    if folder.exists():
+        gone = folder.with_name(f"{_PARTIAL}{folder.name}")
+        shutil.rmtree(gone, ignore_errors=True)
+        folder.rename(gone)
+        shutil.rmtree(gone, ignore_errors=True)

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import load_file, save_file
-from torch import nn
+from torch import Tensor, nn
 
-from dialogue.forward import Forward
+from dialogue.distributed import is_first, place, share, summed, wait, whole
 from dialogue.packing import collate, length_batches
 from dialogue.shards import Shard
+from dialogue.writing import named_where_it_fails
 
 HELD_OUT = "held_out_loss"
 _FILE = "lowest.safetensors"
@@ -25,31 +26,34 @@ class EarlyStopping:
     """
 
     def __init__(
-        self, forward: Forward, held_out: Shard, patience: int, folder: Path, pad_id: int
+        self, objective: nn.Module, held_out: Shard, patience: int, folder: Path, pad_id: int
     ) -> None:
-        self._forward, self._held_out = forward, held_out
+        self._objective, self._held_out = objective, held_out
         self._patience, self._folder, self._pad_id = patience, folder, pad_id
 
     def measure(self, tokens_per_batch: int) -> float:
         """Nats a supervised token of the held-out dialogues."""
         nats, count = 0.0, 0
+        device = next(self._objective.parameters()).device
+        was_training = self._objective.training
+        self._objective.train(False)
         for part in length_batches(self._held_out.lengths, tokens_per_batch):
-            batch = collate([self._held_out[index] for index in part], self._pad_id)
-            batch = batch.to(self._forward.model.device)
+            mine, counts = share(part)
+            batch = collate([self._held_out[index] for index in mine], self._pad_id).to(device)
             with torch.no_grad():
-                states = self._forward.states(batch)
-                nats += float(self._forward.loss(states, batch.targets))
-            count += len(batch.targets)
-        return nats / count
+                nats += self._objective(batch)[1] * counts
+            count += len(batch.targets) * counts
+        self._objective.train(was_training)
+        every, supervised = summed(nats, count)
+        return every / supervised
 
     def keep(self, losses: Sequence[float], learning: Mapping[str, nn.Parameter]) -> None:
         """Keep the weights where the newest of the losses is the lowest."""
         if losses[-1] <= min(losses):
-            self._folder.mkdir(parents=True, exist_ok=True)
-            partial = self._folder / f".{_FILE}"
-            weights = {n: p.detach().cpu().contiguous() for n, p in learning.items()}
-            save_file(weights, partial)
-            partial.replace(self._folder / _FILE)
+            weights = {n: whole(p.detach()).cpu().contiguous() for n, p in learning.items()}
+            if is_first():
+                self._write(weights)
+            wait()
 
     def is_over(self, losses: Sequence[float]) -> bool:
         """Whether so many epochs in a row brought nothing lower."""
@@ -61,4 +65,12 @@ class EarlyStopping:
         best = load_file(self._folder / _FILE)
         with torch.no_grad():
             for name, parameter in learning.items():
-                parameter.copy_(best[name])
+                parameter.copy_(place(parameter, best[name]))
+
+    def _write(self, weights: dict[str, Tensor]) -> None:
+        partial = self._folder / f".{_FILE}"
+        then = ", training goes on from the last complete checkpoint"
+        with named_where_it_fails(self._folder / _FILE, partial, then):
+            self._folder.mkdir(parents=True, exist_ok=True)
+            save_file(weights, partial)
+        partial.replace(self._folder / _FILE)

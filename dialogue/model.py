@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -23,6 +24,7 @@ from transformers import (
 
 from dialogue.config import ScratchModel
 from dialogue.manifest import MANIFEST, verify_manifest, write_manifest
+from dialogue.writing import named_where_it_fails
 
 Precision = Literal["bf16", "fp32"]
 
@@ -84,6 +86,9 @@ def save_model(
     """Write model and tokenizer as an ordinary Hugging Face folder; returns its digest.
 
     The folder appears complete or not at all. `facts` stand in the manifest beside the digests.
+
+    Raises:
+        OSError: it cannot be written.
     """
     partial = folder.with_name(folder.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
@@ -92,9 +97,10 @@ def save_model(
     model.generation_config = GenerationConfig(  # type: ignore[no-untyped-call]
         eos_token_id=end, pad_token_id=tokenizer.pad_token_id, bos_token_id=tokenizer.bos_token_id
     )
-    model.save_pretrained(partial)
-    tokenizer.save_pretrained(partial)
-    digest = write_manifest(partial, **facts)
+    with named_where_it_fails(folder, partial):
+        model.save_pretrained(partial)
+        tokenizer.save_pretrained(partial)
+        digest = write_manifest(partial, **facts)
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)
     return digest
@@ -172,8 +178,10 @@ def choose_precision(wanted: Literal["auto", "bf16", "fp32"]) -> Precision:
 
 
 def choose_device() -> torch.device:
-    """The first GPU where there is one, the CPU elsewhere."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    """The CPU, or a GPU: the first one, or this process's of those that `torchrun` started."""
+    if not torch.cuda.is_available():
+        return torch.device("cpu")
+    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
 
 
 def autocast(precision: Precision, device: torch.device) -> AbstractContextManager[Any]:

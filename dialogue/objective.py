@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 from transformers import PreTrainedModel
 
@@ -28,7 +28,7 @@ class Regularizer(Protocol):
             indices: the examples in it.
         """
 
-    def on_step(self, parameters: Mapping[str, nn.Parameter]) -> Tensor | None:
+    def on_step(self, parameters: Mapping[str, Tensor]) -> Tensor | None:
         """Added once per optimizer step to the mean loss [scalar]; the parameters that learn."""
 
 

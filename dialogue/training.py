@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import math
-import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,25 @@ from transformers import PreTrainedModel
 from dialogue.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from dialogue.compilation import can_compile
 from dialogue.config import Training
+from dialogue.distributed import (
+    Objective,
+    accumulating,
+    agree,
+    collect,
+    first_before_others,
+    is_first,
+    num_processes,
+    outgrows,
+    place,
+    placed,
+    progress_stream,
+    seed_draws,
+    share,
+    spread,
+    summed,
+    wait,
+    whole,
+)
 from dialogue.early_stopping import HELD_OUT, EarlyStopping
 from dialogue.forward import (
     Forward,
@@ -30,9 +48,10 @@ from dialogue.frozen_states import FrozenStates, frozen_states
 from dialogue.interruption import deferred_interruption
 from dialogue.log import Log
 from dialogue.model import Precision, choose_device, choose_precision
-from dialogue.objective import Regularizer, summed_loss
+from dialogue.objective import Regularizer
 from dialogue.packing import Batch, Plan, collate, plan_steps, supervised_tokens
 from dialogue.progress import Progress
+from dialogue.recipe import recipe_digest
 from dialogue.shards import Shard
 
 _FINAL_RATE_SHARE = 0.1
@@ -66,10 +85,12 @@ def train(
     label: str,
     held_out: Shard | None = None,
     regularizer: Regularizer | None = None,
+    besides: str = "",
 ) -> Trained:
     """Train the parameters that require a gradient, in place.
 
-    A run that was killed goes on from its newest checkpoint, to the same weights bit by bit.
+    A run that was killed goes on from its newest checkpoint, to the same weights bit by bit. Of
+    several processes, each leaves the same model.
 
     Args:
         model: fp32 weights; matrix products run in the chosen precision.
@@ -77,10 +98,13 @@ def train(
         settings: the run's `training` section.
         log: receives the curve and what was chosen for this machine and this run.
         pad_id: a token id for padding; it is never read.
-        checkpoints: a folder of the run's own, removed at the end.
+        checkpoints: a folder of the run's own; to be removed once the model is saved, since until
+            then a killed run goes on from it.
         label: what the progress line says.
         held_out: what early stopping measures, where `settings.patience` asks for it.
         regularizer: what is added to the loss; it must follow from its arguments alone.
+        besides: what the regularizer follows from, such as its settings and the memory: a
+            checkpoint of another run is not continued.
 
     Raises:
         ValueError: there is nothing to train on, a loss or a gradient is not finite (the batch is
@@ -100,26 +124,44 @@ def train(
         seed=settings.seed,
     )
     device = choose_device()
-    model.to(device)  # type: ignore[arg-type]  # the wrapper's types hide the method's
-    chosen = _choose(model, examples, plan, settings)
+    chosen = _choose(model, examples, plan, settings, device)
+    read = [examples, held_out] if held_out else [examples]
+    recipe = recipe_digest(model, read, plan, settings, chosen, besides)
+    agree("what is trained", recipe)
     log.params(
         {
             "precision_chosen": chosen.precision,
             "compile_chosen": chosen.compiled,
             "frozen_cache_chosen": chosen.cached,
-            "device": device.type,
+            "device": chosen.device,
+            "processes": chosen.processes,
+            "sharded_chosen": chosen.sharded,
             "threads": torch.get_num_threads(),
         }
     )
-    forward = choose_forward(model, chosen.precision, compiled=chosen.compiled)
+    learner = placed(model, device, sharded=chosen.sharded)
+    forward = choose_forward(learner, chosen.precision, compiled=chosen.compiled)
     cache = _frozen(forward, examples, settings, checkpoints, pad_id, label, wanted=chosen.cached)
+    objective = spread(Objective(forward, regularizer), forward, sharded=chosen.sharded)
     stopping = None
     if settings.patience and held_out:
-        stopping = EarlyStopping(forward, held_out, settings.patience, checkpoints, pad_id)
-    run = _Run(forward, examples, plan, settings, checkpoints, pad_id, cache, stopping, regularizer)
+        stopping = EarlyStopping(objective, held_out, settings.patience, checkpoints, pad_id)
+    run = _Run(
+        learner,
+        objective,
+        examples,
+        plan,
+        settings,
+        checkpoints,
+        pad_id,
+        cache,
+        stopping,
+        regularizer,
+        recipe,
+    )
     run.resume()
     trained = run.go(log, label)
-    shutil.rmtree(checkpoints, ignore_errors=True)
+    collect(run.learning, model)
     return trained
 
 
@@ -156,9 +198,14 @@ class _Chosen:
     precision: Precision
     compiled: bool
     cached: bool
+    sharded: bool
+    device: str
+    processes: int
 
 
-def _choose(model: PreTrainedModel, examples: Shard, plan: Plan, settings: Training) -> _Chosen:
+def _choose(
+    model: PreTrainedModel, examples: Shard, plan: Plan, settings: Training, device: torch.device
+) -> _Chosen:
     """By what the model, the machine and the plan are, never by a clock: a resumed run agrees."""
     lean = is_lean(model)
     frozen = frozen_layers(model) if lean else 0
@@ -170,8 +217,14 @@ def _choose(model: PreTrainedModel, examples: Shard, plan: Plan, settings: Train
     if settings.compile == "always" and not (lean and can_compile()):
         why = "there is no C++ compiler" if lean else f"{type(model).__name__} is not supported"
         raise ValueError(f"training.compile: {why}; set it to never")
+    sharded = outgrows(model, device)
+    if settings.frozen_cache == "always" and sharded:
+        raise ValueError(
+            "training.frozen_cache: the model outgrows one device, and its shards keep nothing of "
+            "the frozen layers; set it to auto"
+        )
     reads = sum(len(part) for step in plan.steps for part in step)
-    cached = frozen > 0 and (
+    cached = (frozen > 0 and not sharded) and (
         settings.frozen_cache == "always"
         or (settings.frozen_cache == "auto" and reads > len(examples))
     )
@@ -180,11 +233,13 @@ def _choose(model: PreTrainedModel, examples: Shard, plan: Plan, settings: Train
     sizes = [sum(parameter.numel() for parameter in layer.parameters()) for layer in layers]
     # Two operations a weight and token forwards, four more backwards where it learns.
     work = tokens * (6 * sum(sizes[frozen:]) + (0 if cached else 2 * sum(sizes[:frozen])))
+    # Of a model in shards, torch would compile every layer anew.
+    pays = work > _COMPILING_PAYS and not sharded
     compiled = lean and (
-        settings.compile == "always"
-        or (settings.compile == "auto" and work > _COMPILING_PAYS and can_compile())
+        settings.compile == "always" or (settings.compile == "auto" and pays and can_compile())
     )
-    return _Chosen(choose_precision(settings.precision), compiled, cached)
+    precision = choose_precision(settings.precision)
+    return _Chosen(precision, compiled, cached, sharded, device.type, num_processes())
 
 
 def _frozen(
@@ -199,15 +254,17 @@ def _frozen(
 ) -> FrozenStates | None:
     if not wanted:
         return None
-    bar = Progress(f"{label}: frozen layers", int(examples.lengths.sum()), "tokens")
-    states = frozen_states(
-        forward,
-        examples,
-        checkpoints / "frozen",
-        pad_id=pad_id,
-        tokens_per_batch=settings.tokens_per_batch,
-        advance=bar.advance,
-    )
+    total = int(examples.lengths.sum())
+    bar = Progress(f"{label}: frozen layers", total, "tokens", progress_stream())
+    with first_before_others():
+        states = frozen_states(
+            forward,
+            examples,
+            checkpoints / "frozen",
+            pad_id=pad_id,
+            tokens_per_batch=settings.tokens_per_batch,
+            advance=bar.advance,
+        )
     bar.finish("kept")
     return states
 
@@ -217,7 +274,8 @@ class _Run:
 
     def __init__(
         self,
-        forward: Forward,
+        model: PreTrainedModel,
+        objective: nn.Module,
         examples: Shard,
         plan: Plan,
         settings: Training,
@@ -226,9 +284,10 @@ class _Run:
         frozen: FrozenStates | None,
         stopping: EarlyStopping | None,
         regularizer: Regularizer | None,
+        recipe: str,
     ) -> None:
-        self.forward, self.examples, self.plan = forward, examples, plan
-        self.model, self.device = forward.model, forward.model.device
+        self.objective, self.examples, self.plan = objective, examples, plan
+        self.model, self.device = model, model.device
         self.settings, self.checkpoints, self.pad_id = settings, checkpoints, pad_id
         self.frozen, self.stopping, self.regularizer = frozen, stopping, regularizer
         self.supervised: NDArray[np.int64] = supervised_tokens(examples)
@@ -243,31 +302,32 @@ class _Run:
             weight_decay=settings.weight_decay,
             fused=True,
         )
-        self.digest = f"{plan.digest} {'kept' if frozen else 'computed'} {forward.dtype}"
+        self.recipe = recipe
         self.step = 0
         self.curve: list[dict[str, float]] = []
 
     def resume(self) -> None:
         """Go on from the newest checkpoint, where there is one."""
-        checkpoint = load_checkpoint(self.checkpoints, self.digest)
+        checkpoint = load_checkpoint(self.checkpoints, self.recipe)
+        agree("the newest checkpoint", str(checkpoint.step if checkpoint else None))
         if checkpoint is None:
             return
         with torch.no_grad():
             for name, parameter in self.learning.items():
-                parameter.copy_(checkpoint.weights[name])
+                parameter.copy_(place(parameter, checkpoint.weights[name]))
         for name, parameter in self.learning.items():
+            moments = checkpoint.optimizer
             self.optimizer.state[parameter] = {
-                moment: checkpoint.optimizer[f"{name}/{moment}"].to(
-                    "cpu" if moment == "step" else self.device
-                )
-                for moment in ("step", "exp_avg", "exp_avg_sq")
+                "step": moments[f"{name}/step"],
+                "exp_avg": place(parameter, moments[f"{name}/exp_avg"]),
+                "exp_avg_sq": place(parameter, moments[f"{name}/exp_avg_sq"]),
             }
         self.step, self.curve = checkpoint.step, checkpoint.history
 
     def go(self, log: Log, label: str) -> Trained:
         """Every step that is left."""
         total = sum(self._tokens(step) for step in range(len(self.plan.steps)))
-        bar = Progress(label, total, "tokens")
+        bar = Progress(label, total, "tokens", progress_stream())
         bar.resume(sum(self._tokens(step) for step in range(self.step)))
         self.model.train()
         before = self.curve[-1]["seconds"] if self.curve else 0.0
@@ -281,10 +341,12 @@ class _Run:
                 log.metrics({k: row[k] for k in row if k != "step"}, step=self.step)
                 bar.advance(self._tokens(self.step - 1), f"loss {row['loss']:.3f}")
                 due = time.monotonic() - saved >= self.settings.checkpoint_seconds
-                if due or interruption.requested:
+                # Each has clocks and signals of its own, and all must do the same.
+                num_due, num_asked = summed(due, interruption.requested)
+                if num_due or num_asked:
                     self._save()
                     saved = time.monotonic()
-                if interruption.requested:
+                if num_asked:
                     raise KeyboardInterrupt
         if self.stopping:
             self.stopping.restore(self.learning)
@@ -316,20 +378,19 @@ class _Run:
         rate = learning_rate(self.settings, self.step, len(self.plan.steps))
         for group in self.optimizer.param_groups:
             group["lr"] = rate
+        seed_draws(self.settings.seed, self.step)
         loss = 0.0
-        for part in micro_batches:
-            batch = self._batch(part)
-            total, nats = summed_loss(
-                self.forward,
-                batch,
-                border=self._border(batch, part),
-                regularizer=self.regularizer,
-                indices=part,
-            )
-            (total / count).backward()  # type: ignore[no-untyped-call]
-            loss += nats / count
+        for number, part in enumerate(micro_batches, start=1):
+            mine, counts = share(part)
+            batch = self._batch(mine)
+            with accumulating(self.objective, more=number < len(micro_batches)):
+                total, nats = self.objective(batch, self._border(batch, mine), mine)
+                (total * counts / count).backward()
+            loss += nats * counts / count
+        (loss,) = summed(loss)
         loss += self._step_penalty()
-        norm = float(nn.utils.clip_grad_norm_(self.learning.values(), self.settings.gradient_clip))
+        clipped = nn.utils.clip_grad_norm_(self.learning.values(), self.settings.gradient_clip)
+        norm = float(whole(clipped))
         if not (math.isfinite(loss) and math.isfinite(norm)):
             raise ValueError(self._not_finite(loss, norm, micro_batches))
         self.optimizer.step()
@@ -351,7 +412,13 @@ class _Run:
 
     def _step_penalty(self) -> float:
         """What the regularizer adds once a step; its gradient joins the others."""
-        added = None if self.regularizer is None else self.regularizer.on_step(self.learning)
+        added = (
+            None
+            if self.regularizer is None
+            else self.regularizer.on_step(
+                {name: whole(parameter) for name, parameter in self.learning.items()}
+            )
+        )
         if added is None:
             return 0.0
         added.backward()  # type: ignore[no-untyped-call]
@@ -363,15 +430,17 @@ class _Run:
 
     def _save(self) -> None:
         moments = {
-            f"{name}/{moment}": value.detach().cpu().contiguous()
+            f"{name}/{moment}": whole(value.detach()).cpu().contiguous()
             for name, parameter in self.learning.items()
             for moment, value in self.optimizer.state[parameter].items()
         }
-        weights = {n: p.detach().cpu().contiguous() for n, p in self.learning.items()}
-        save_checkpoint(
-            self.checkpoints,
-            Checkpoint(self.step, self.digest, weights, moments, self.curve),
-        )
+        weights = {n: whole(p.detach()).cpu().contiguous() for n, p in self.learning.items()}
+        if is_first():
+            save_checkpoint(
+                self.checkpoints,
+                Checkpoint(self.step, self.recipe, weights, moments, self.curve),
+            )
+        wait()
 
     def _tokens(self, step: int) -> int:
         return sum(int(self.examples.lengths[list(part)].sum()) for part in self.plan.steps[step])

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import logging
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -14,6 +16,7 @@ from typing import Annotated, Any
 import typer
 
 from dialogue.config import Params, load_params
+from dialogue.log import Log, SilentLog
 from tasks._environment import quiet_environment
 
 USER_ERROR = 2
@@ -53,10 +56,7 @@ def _execute(step: Callable[..., None], values: dict[str, Any]) -> None:
     signal.signal(signal.SIGTERM, _as_interrupt)
     try:
         params = load_params(project / "params.yaml")
-        # Imported here: a mistyped setting is answered at once, without the tracker's start-up.
-        from tasks import tracking  # noqa: PLC0415
-
-        with tracking.stage_run(step.__name__, _section(params, step.__name__), project) as log:
+        with _reporting(params, step.__name__, project) as log:
             step(params, log, **values)
     except (ValueError, OSError) as error:
         for line in str(error).splitlines():
@@ -65,6 +65,16 @@ def _execute(step: Callable[..., None], values: dict[str, Any]) -> None:
     except KeyboardInterrupt:
         sys.stderr.write(f"{step.__name__}: interrupted; the next run goes on from here\n")
         raise SystemExit(INTERRUPTED) from None
+
+
+def _reporting(params: Params, name: str, project: Path) -> contextlib.AbstractContextManager[Log]:
+    """The stage's run in the tracker; of the processes that `torchrun` started, the first one's."""
+    if os.environ.get("RANK", "0") != "0":
+        return contextlib.nullcontext(SilentLog())
+    # Imported here: a mistyped setting is answered at once, without the tracker's start-up.
+    from tasks import tracking  # noqa: PLC0415
+
+    return tracking.stage_run(name, _section(params, name), project)
 
 
 def _section(params: Params, name: str) -> dict[str, object]:

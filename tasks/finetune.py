@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 from dialogue.config import Params
 from dialogue.continual import Combination
 from dialogue.continual.memory import memory_digest, read_memory, write_memory
 from dialogue.continual.strategy import Round
+from dialogue.distributed import is_first, joined
 from dialogue.freezing import count, freeze, merge_adapters
 from dialogue.log import Log
 from dialogue.manifest import verify_manifest
@@ -18,6 +20,7 @@ from dialogue.training import train, write_curve
 from tasks._step import run
 
 
+@joined()
 def finetune(
     params: Params,
     log: Log,
@@ -53,7 +56,10 @@ def finetune(
         label=f"finetune {domain}",
         held_out=open_shard(encoded / "validation") if settings.training.patience else None,
         regularizer=strategy.regularizer(examples),
+        besides=f"{settings.model_dump_json(exclude={'training'})} {memory_digest(parent_memory)}",
     )
+    if not is_first():
+        return
     strategy.merge()
     remembered = strategy.remember()
     merge_adapters(learner)
@@ -74,6 +80,7 @@ def finetune(
         "memory_dialogues": len(remembered.dialogues),
         "memory_bytes": remembered.num_bytes,
     }
+    shutil.rmtree(checkpoints, ignore_errors=True)
     log.metrics(figures | {"seconds": trained.seconds})
     log.tags({"model_digest": digest})
     report.parent.mkdir(parents=True, exist_ok=True)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 from transformers import PreTrainedTokenizerFast
 
 from dialogue.config import Params
+from dialogue.distributed import first_before_others, is_first, joined
 from dialogue.freezing import freeze, merge_adapters
 from dialogue.initialization import initial_model
 from dialogue.log import Log
@@ -22,6 +24,7 @@ from dialogue.training import train, write_curve
 from tasks._step import run
 
 
+@joined()
 def pretrain(
     params: Params,
     log: Log,
@@ -43,9 +46,10 @@ def pretrain(
     verify_manifest(text)
     texts = list(read_texts(text / "text.parquet"))
     training, held_out = split_documents((each.text for each in texts), settings.held_out_share)
-    learner, vocabulary = initial_model(
-        settings.init, (document.text for document in training), settings.training.seed
-    )
+    with first_before_others():
+        learner, vocabulary = initial_model(
+            settings.init, (document.text for document in training), settings.training.seed
+        )
     frozen = freeze(learner, settings.freeze, settings.training.seed)
     blocks = text_blocks(training, vocabulary, settings.block_tokens, settings.max_tokens)
     precision = choose_precision(settings.training.precision)
@@ -61,6 +65,8 @@ def pretrain(
         checkpoints=checkpoints,
         label="pretrain",
     )
+    if not is_first():
+        return
     merge_adapters(learner)
     after = text_bits(learner, vocabulary, held_out, settings.block_tokens, precision)
 
@@ -80,6 +86,7 @@ def pretrain(
         "bits_per_byte_before": _bits_per_byte(before),
         "bits_per_byte_after": _bits_per_byte(after),
     }
+    shutil.rmtree(checkpoints, ignore_errors=True)
     log.metrics(figures | {"seconds": trained.seconds})
     log.tags({"model_digest": digest})
     report.parent.mkdir(parents=True, exist_ok=True)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from dialogue.config import StrategyName
 from dialogue.continual.distill import Distill
@@ -80,7 +80,7 @@ class Sum:
         """Nats of all parts."""
         return _total([part.on_batch(logits, batch, indices) for part in self._parts])
 
-    def on_step(self, parameters: Mapping[str, nn.Parameter]) -> Tensor | None:
+    def on_step(self, parameters: Mapping[str, Tensor]) -> Tensor | None:
         """The scalars of all parts."""
         return _total([part.on_step(parameters) for part in self._parts])
 

@@ -15,12 +15,12 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from dialogue.continual.strategy import Strategy
 from dialogue.forward import Forward, choose_forward
-from dialogue.model import choose_precision
+from dialogue.model import choose_device, choose_precision
 from dialogue.objective import Regularizer
 from dialogue.packing import Batch, collate, supervised_tokens
 from dialogue.shards import Shard
@@ -38,6 +38,7 @@ class Distill(Strategy):
         weights[:num_new] = settings.new
         # What learns stays marked: the teacher is computed just as the learner is.
         teacher = copy.deepcopy(self.round.model)
+        teacher.to(choose_device())  # type: ignore[arg-type]  # the wrapper's types hide it
         teacher.train(False)
         precision = choose_precision(self.round.settings.training.precision)
         forward = choose_forward(teacher, precision, compiled=False)
@@ -74,7 +75,7 @@ class Divergence:
         divergence = distillation(logits[taught], self._taught_logits(read), self._temperature)
         return (torch.from_numpy(weights).to(divergence)[taught] * divergence).sum()
 
-    def on_step(self, parameters: Mapping[str, nn.Parameter]) -> Tensor | None:  # noqa: ARG002
+    def on_step(self, parameters: Mapping[str, Tensor]) -> Tensor | None:  # noqa: ARG002
         """Nothing: what is held is what the model says, whatever its weights."""
         return None
 

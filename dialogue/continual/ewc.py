@@ -17,7 +17,7 @@ from dialogue.continual.memory import Memory
 from dialogue.continual.replay import sample_number
 from dialogue.continual.strategy import Strategy
 from dialogue.forward import choose_forward
-from dialogue.model import Precision, choose_precision
+from dialogue.model import Precision, choose_device, choose_precision
 from dialogue.objective import Regularizer
 from dialogue.packing import Batch, collate
 from dialogue.shards import Shard
@@ -45,7 +45,11 @@ class Ewc(Strategy):
         fisher = self.round.memory.of(_NAME)
         if not fisher:
             return None
-        anchors = {name: p.detach().clone() for name, p in _learning(self.round.model).items()}
+        device = choose_device()
+        anchors = {
+            name: p.detach().to(device, copy=True)
+            for name, p in _learning(self.round.model).items()
+        }
         return Penalty(fisher, anchors, self.round.settings.ewc.strength)
 
     def remember(self, memory: Memory) -> Memory:
@@ -74,7 +78,7 @@ class Penalty:
         """Nothing: what is held are weights, whatever is read."""
         return None
 
-    def on_step(self, parameters: Mapping[str, nn.Parameter]) -> Tensor | None:
+    def on_step(self, parameters: Mapping[str, Tensor]) -> Tensor | None:
         """The penalty, a scalar."""
         terms = [
             (self._fisher[name] * (weight - self._anchors[name].to(weight.device)) ** 2).sum()

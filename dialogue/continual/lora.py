@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from dialogue.continual.memory import Memory
 from dialogue.continual.strategy import Round, Strategy
@@ -79,7 +79,7 @@ class Overlap:
         """Nothing: what counts are the adapters."""
         return None
 
-    def on_step(self, parameters: Mapping[str, nn.Parameter]) -> Tensor | None:
+    def on_step(self, parameters: Mapping[str, Tensor]) -> Tensor | None:
         """The overlap, a scalar."""
         terms = [
             ((self._earlier[name].to(rows.device, rows.dtype) @ rows.T) ** 2).sum()

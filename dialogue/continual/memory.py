@@ -15,6 +15,7 @@ from torch import Tensor
 
 from dialogue.manifest import MANIFEST, read_manifest, verify_manifest, write_manifest
 from dialogue.shards import Shard, open_shard, shard_digest, write_shard
+from dialogue.writing import named_where_it_fails
 
 _TENSORS = "tensors.safetensors"
 
@@ -60,7 +61,8 @@ def write_memory(folder: Path, memory: Memory) -> str:
     write_shard(folder, memory.dialogues)
     if memory.tensors:
         values = {n: v.detach().cpu().contiguous() for n, v in sorted(memory.tensors.items())}
-        save_file(values, folder / _TENSORS)
+        with named_where_it_fails(folder / _TENSORS, folder / _TENSORS):
+            save_file(values, folder / _TENSORS)
     return write_manifest(folder, learned=list(memory.learned))
 
 

@@ -56,10 +56,11 @@ def run(
     parent_memory: Path,
     domain: str,
     strategy: tuple[str, ...] = ("replay",),
+    log: SilentLog | None = None,
 ) -> None:
     finetune(
         settings(params, strategy),
-        SilentLog(),
+        log or SilentLog(),
         domain=domain,
         encoded=folder / "encoded" / domain,
         parent=parent,
@@ -126,6 +127,16 @@ def test_frozen_weights_are_saved_bit_equal(
     for name, value in before.items():
         learned = name.startswith(("model.layers.1.", "model.norm"))
         assert torch.equal(value, after[name]) != learned, name
+
+
+def test_of_several_processes_the_first_writes(
+    params: Params, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_shard(tmp_path / "none", empty_shard())
+    write_shard(tmp_path / "encoded" / "chat" / "train", shard(tiny_model, "chat"))
+    monkeypatch.setattr("tasks.finetune.is_first", lambda: False)
+    run(params, tmp_path, tiny_model, tmp_path / "none", "chat")
+    assert {path.name for path in tmp_path.iterdir()} == {"none", "encoded", "checkpoints"}
 
 
 def test_a_damaged_shard_is_named(params: Params, tiny_model: Path, tmp_path: Path) -> None:

@@ -99,6 +99,17 @@ def test_a_folder_that_is_not_there_is_named(params: Params, tmp_path: Path) -> 
         run(params, tmp_path, TEXT, init=init)
 
 
+def test_of_several_processes_the_first_writes(
+    params: Params, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_texts(tmp_path / "text" / "text.parquet", [Text("0" * 16, TEXT, "a book", "CC0-1.0")])
+    write_manifest(tmp_path / "text")
+    monkeypatch.setattr("tasks.pretrain.is_first", lambda: False)
+    with pytest.raises(FileNotFoundError, match=r"report\.json"):
+        pretrained(params, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["text"]
+
+
 def test_damaged_text_is_noticed_before_it_is_learned(params: Params, tmp_path: Path) -> None:
     run(params, tmp_path, TEXT)
     path = tmp_path / "text" / "text.parquet"

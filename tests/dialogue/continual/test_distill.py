@@ -6,7 +6,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from dialogue.continual.distill import Distill, distillation
+from dialogue.continual import distill
+from dialogue.continual.distill import Distill, Divergence, distillation
 from dialogue.continual.memory import Memory
 from dialogue.packing import collate
 from dialogue.shards import concatenate, empty_shard
@@ -100,3 +101,16 @@ def test_the_first_domain_has_no_teacher(lesson: MakeRound) -> None:
     assert Distill(made).regularizer(made.new) is None
     again = replace(made, memory=Memory(empty_shard(), learned=("chat",)))
     assert Distill(again).regularizer(made.new) is not None
+
+
+def test_the_teacher_stands_where_training_runs(
+    lesson: MakeRound, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """torch's `meta` device for a GPU: tensors of two devices do not mix."""
+    monkeypatch.setattr(distill, "choose_device", lambda: torch.device("meta"))
+    memory = Memory(empty_shard(), learned=("chat",))
+    made = lesson(memory=memory, finetune=settings("distill", distill={"new": 1.0}))
+    regularizer = Distill(made).regularizer(made.new)
+    assert isinstance(regularizer, Divergence)
+    taught = regularizer._taught_logits([0, 1])
+    assert (taught.device.type, taught.shape) == ("meta", (18, 296))

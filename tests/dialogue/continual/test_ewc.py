@@ -6,6 +6,7 @@ import torch
 from torch import nn
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from dialogue.continual import ewc
 from dialogue.continual.ewc import Ewc, Penalty, fisher_diagonal
 from dialogue.encoding import Encoded
 from dialogue.shards import Shard, pack
@@ -101,3 +102,17 @@ def test_the_parent_pulls_nothing_where_it_stands(lesson: MakeRound) -> None:
     penalty = regularizer.on_step(dict(again.model.named_parameters()))
     assert penalty is not None
     assert float(penalty.detach()) == 0.0
+
+
+def test_what_is_held_stands_where_training_runs(
+    lesson: MakeRound, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """torch's `meta` device for a GPU: tensors of two devices do not mix."""
+    made = lesson(finetune=settings("ewc"))
+    memory = Ewc(made).remember(made.memory)
+    monkeypatch.setattr(ewc, "choose_device", lambda: torch.device("meta"))
+    regularizer = Ewc(lesson(memory=memory, finetune=settings("ewc"))).regularizer(made.new)
+    assert isinstance(regularizer, Penalty)
+    penalty = regularizer.on_step({n: p.to("meta") for n, p in made.model.named_parameters()})
+    assert penalty is not None
+    assert penalty.device.type == "meta"

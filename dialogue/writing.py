@@ -1,0 +1,34 @@
+"""A file that cannot be written is named, with the mend; half of it is not left."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from safetensors import SafetensorError
+
+
+@contextmanager
+def named_where_it_fails(path: Path, partial: Path, then: str = "") -> Iterator[None]:
+    """Within it `partial`, a file or a folder, is written that is to become `path`.
+
+    Args:
+        path: what the error names.
+        partial: what is removed where it fails.
+        then: what running again will do.
+
+    Raises:
+        OSError: it cannot be written, because the disk is full, for example.
+    """
+    try:
+        yield
+    except (OSError, SafetensorError) as error:
+        if partial.is_dir():
+            shutil.rmtree(partial, ignore_errors=True)
+        else:
+            partial.unlink(missing_ok=True)
+        raise OSError(
+            f"{path}: cannot be written ({error}); make room and run again{then}"
+        ) from error
