@@ -71,7 +71,7 @@ class _SummedNats(torch.autograd.Function):
                 continue
             sums, error = (compiled(_log_sums) if compile_it else _log_sums)(logits)
             total += sums.sum() - logits.gather(1, aim).float().sum()
-            error.scatter_add_(1, aim, error.new_full(aim.shape, -1.0))
+            error[torch.arange(len(aim), device=aim.device), aim[:, 0]] -= 1.0
             if to_states is not None:
                 to_states[start : start + rows] = error @ cast
             if to_weight is not None:

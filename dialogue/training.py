@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import nn
 from transformers import PreTrainedModel
 
+from dialogue.allocation import keep_freed_memory
 from dialogue.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from dialogue.compilation import can_compile
 from dialogue.config import Training
@@ -123,6 +124,7 @@ def train(
         tokens_per_step=settings.tokens_per_step,
         seed=settings.seed,
     )
+    keep_freed_memory()
     device = choose_device()
     chosen = _choose(model, examples, plan, settings, device)
     read = [examples, held_out] if held_out else [examples]

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from dialogue.forward import can_compile
+from dialogue.compilation import can_compile
 from dialogue.manifest import verify_manifest
 
 ROOT = Path(__file__).parents[2]
