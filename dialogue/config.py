@@ -334,6 +334,13 @@ class Distill(Section):
     temperature: float = Field(gt=0)
 
 
+class Average(Section):
+    """How much of what was learned is taken over."""
+
+    weight: float = Field(gt=0, le=1)
+    """Of the learned weights; the rest is the parent's. 1 leaves what was learned as it is."""
+
+
 class Pseudo(Section):
     """The memory that the model writes itself."""
 
@@ -356,7 +363,7 @@ class Lora(Section):
     max_bytes: int = Field(ge=0)
 
 
-StrategyName = Literal["naive", "replay", "ewc", "distill", "pseudo", "lora"]
+StrategyName = Literal["naive", "replay", "ewc", "distill", "average", "pseudo", "lora"]
 
 
 def _listed(value: Any) -> Any:
@@ -388,6 +395,7 @@ class Finetune(Section):
     replay: Replay
     ewc: Ewc
     distill: Distill
+    average: Average
     pseudo: Pseudo
     lora: Lora
     freeze: Freeze
@@ -398,6 +406,10 @@ class Finetune(Section):
         adapters = "lora" in self.strategy or self.freeze.lora is not None
         if adapters and "ewc" in self.strategy:
             raise ValueError("strategy: `ewc` holds weights, adapters leave them; choose one")
+        if adapters and "average" in self.strategy:
+            raise ValueError(
+                "strategy: `average` is of whole weights, adapters stand beside them; choose one"
+            )
         if "lora" in self.strategy and self.freeze.lora is not None:
             raise ValueError("freeze.lora: the strategy `lora` brings adapters; set it to null")
         return self

@@ -235,8 +235,8 @@ def _choose(
     sizes = [sum(parameter.numel() for parameter in layer.parameters()) for layer in layers]
     # Two operations a weight and token forwards, four more backwards where it learns.
     work = tokens * (6 * sum(sizes[frozen:]) + (0 if cached else 2 * sum(sizes[:frozen])))
-    # Of a model in shards, torch would compile every layer anew.
-    pays = work > _COMPILING_PAYS and not sharded
+    # Of a model in shards, torch would compile every layer anew; for a GPU it takes a minute.
+    pays = work > _COMPILING_PAYS and not sharded and device.type == "cpu"
     compiled = lean and (
         settings.compile == "always" or (settings.compile == "auto" and pays and can_compile())
     )
@@ -320,7 +320,8 @@ class _Run:
         for name, parameter in self.learning.items():
             moments = checkpoint.optimizer
             self.optimizer.state[parameter] = {
-                "step": moments[f"{name}/step"],
+                # The fused step counts where the weights lie.
+                "step": moments[f"{name}/step"].to(parameter.device),
                 "exp_avg": place(parameter, moments[f"{name}/exp_avg"]),
                 "exp_avg_sq": place(parameter, moments[f"{name}/exp_avg_sq"]),
             }

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from dialogue.config import StrategyName
+from dialogue.continual.average import Average
 from dialogue.continual.distill import Distill
 from dialogue.continual.ewc import Ewc
 from dialogue.continual.lora import Lora
@@ -26,6 +27,7 @@ STRATEGIES: dict[StrategyName, type[Strategy]] = {
     "replay": Replay,
     "ewc": Ewc,
     "distill": Distill,
+    "average": Average,
     "pseudo": Pseudo,
     "lora": Lora,
 }

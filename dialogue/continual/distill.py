@@ -10,7 +10,7 @@ Shapes: S supervised positions of a micro-batch, V vocabulary.
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -19,11 +19,16 @@ from torch import Tensor
 from torch.nn import functional
 
 from dialogue.continual.strategy import Strategy
+from dialogue.distributed import progress_stream
 from dialogue.forward import Forward, choose_forward
 from dialogue.model import choose_device, choose_precision
 from dialogue.objective import Regularizer
-from dialogue.packing import Batch, collate, supervised_tokens
+from dialogue.packing import Batch, collate, length_batches, supervised_tokens
+from dialogue.progress import Progress
 from dialogue.shards import Shard
+
+_KEPT_BYTES = 2**30
+_TOKENS_AT_ONCE = 4_096
 
 
 class Distill(Strategy):
@@ -40,28 +45,98 @@ class Distill(Strategy):
         teacher = copy.deepcopy(self.round.model)
         teacher.to(choose_device())  # type: ignore[arg-type]  # the wrapper's types hide it
         teacher.train(False)
-        precision = choose_precision(self.round.settings.training.precision)
-        forward = choose_forward(teacher, precision, compiled=False)
-        return Divergence(forward, examples, weights, settings.temperature, self.round.pad_id)
+        training = self.round.settings.training
+        forward = choose_forward(teacher, choose_precision(training.precision), compiled=False)
+        parent = Parent(forward, examples, weights > 0, self.round.pad_id)
+        if parent.pays(training.epochs):
+            label = f"{self.round.domain}: what the parent says"
+            bar = Progress(label, parent.tokens, "tokens", progress_stream())
+            parent.keep(bar.advance)
+            bar.finish()
+        return Divergence(parent, examples, weights, settings.temperature)
+
+
+class Parent:
+    """What the parent says of some dialogues, read when it is asked for, or once and kept.
+
+    Kept are the last layer's states at the supervised positions [S, H], in the arithmetic's type:
+    the logits that follow from them are V / H times as large.
+    """
+
+    def __init__(
+        self, forward: Forward, examples: Shard, taught: NDArray[np.bool_], pad_id: int
+    ) -> None:
+        self._forward, self._examples, self._pad_id = forward, examples, pad_id
+        self._counts = supervised_tokens(examples)
+        # A rehearsed dialogue can stand in a round several times: it is the same by its content.
+        first: dict[tuple[bytes, ...], int] = {}
+        self._same = {
+            index: first.setdefault(tuple(map(bytes, examples.stored(index))), index)
+            for index in np.flatnonzero(taught).tolist()
+        }
+        self._different = list(first.values())
+        self._starts: dict[int, int] = {}
+        self._states: Tensor | None = None
+
+    @property
+    def tokens(self) -> int:
+        """Of the dialogues that differ."""
+        return int(self._examples.lengths[self._different].sum())
+
+    def pays(self, epochs: float) -> bool:
+        """Whether a dialogue is read more than once, and there is room for what is kept."""
+        size = int(self._forward.model.config.hidden_size) * self._forward.dtype.itemsize
+        num_states = int(self._counts[self._different].sum())
+        return epochs * len(self._same) > len(self._different) and size * num_states <= _KEPT_BYTES
+
+    def keep(self, advance: Callable[[int], None]) -> None:
+        """Read every dialogue, once; `advance` is told how many tokens were read."""
+        parts = []
+        lengths = self._examples.lengths[self._different]
+        start = 0
+        for places in length_batches(lengths, _TOKENS_AT_ONCE):
+            members = [self._different[place] for place in places]
+            parts.append(self._read(members).to(self._forward.dtype))
+            for index in members:
+                self._starts[index] = start
+                start += int(self._counts[index])
+            advance(int(lengths[list(places)].sum()))
+        self._states = torch.cat(parts)
+
+    def logits(self, indices: Sequence[int]) -> Tensor:
+        """fp32 [S, V] at the supervised positions of some of the dialogues, in their order."""
+        if self._states is None:
+            return self._forward.logits(self._read(indices))
+        spans = [
+            np.arange(self._counts[index]) + self._starts[self._same[index]] for index in indices
+        ]
+        rows = torch.from_numpy(np.concatenate(spans)).to(self._states.device)
+        with torch.no_grad():
+            return self._forward.logits(self._states[rows])
+
+    @torch.no_grad()
+    def _read(self, indices: Sequence[int]) -> Tensor:
+        sequences = [self._examples[index] for index in indices]
+        return self._forward.states(
+            collate(sequences, self._pad_id).to(self._forward.model.device)
+        )
 
 
 class Divergence:
-    """Σ_s w_s · T² · KL(teacher ‖ student): w by the dialogue that a position belongs to.
+    """Σ_s w_s · T² · KL(parent ‖ student): w by the dialogue that a position belongs to.
 
-    The teacher reads the dialogues of a micro-batch whose weight is not 0, all at once: what it
-    says follows from the plan, not from where a run was interrupted.
+    The parent speaks of a micro-batch's dialogues whose weight is not 0, all at once: what it says
+    follows from the plan, not from where a run was interrupted.
     """
 
     def __init__(
         self,
-        teacher: Forward,
+        parent: Parent,
         examples: Shard,
         weights: NDArray[np.float64],
         temperature: float,
-        pad_id: int,
     ) -> None:
-        self._teacher, self._examples, self._weights = teacher, examples, weights
-        self._temperature, self._pad_id = temperature, pad_id
+        self._parent, self._weights, self._temperature = parent, weights, temperature
         self._counts = supervised_tokens(examples)
 
     def on_batch(self, logits: Tensor, batch: Batch, indices: tuple[int, ...]) -> Tensor | None:  # noqa: ARG002
@@ -72,18 +147,12 @@ class Divergence:
         weights = np.repeat(self._weights[list(indices)], self._counts[list(indices)])
         assert len(weights) == len(logits), "positions stand in the order of their dialogues"
         taught = torch.from_numpy(np.flatnonzero(weights > 0)).to(logits.device)
-        divergence = distillation(logits[taught], self._taught_logits(read), self._temperature)
+        divergence = distillation(logits[taught], self._parent.logits(read), self._temperature)
         return (torch.from_numpy(weights).to(divergence)[taught] * divergence).sum()
 
     def on_step(self, parameters: Mapping[str, Tensor]) -> Tensor | None:  # noqa: ARG002
         """Nothing: what is held is what the model says, whatever its weights."""
         return None
-
-    @torch.no_grad()
-    def _taught_logits(self, indices: list[int]) -> Tensor:
-        sequences = [self._examples[index] for index in indices]
-        batch = collate(sequences, self._pad_id).to(self._teacher.model.device)
-        return self._teacher.logits(self._teacher.states(batch))
 
 
 def distillation(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:

@@ -19,7 +19,7 @@ from transformers import PreTrainedModel
 from dialogue import distributed
 from dialogue.config import Adapters, Freeze
 from dialogue.continual import Sum
-from dialogue.continual.distill import Divergence
+from dialogue.continual.distill import Divergence, Parent
 from dialogue.continual.ewc import Penalty
 from dialogue.forward import choose_forward
 from dialogue.freezing import freeze
@@ -83,9 +83,8 @@ def regularizer(tiny: Path, model: PreTrainedModel) -> Regularizer:
     weights = np.linspace(0.0, 2.0, len(examples()))
     anchors = {name: p.detach().clone() for name, p in model.named_parameters()}
     fisher = {name: torch.ones_like(p) for name, p in anchors.items()}
-    return Sum(
-        [Divergence(teacher, examples(), weights, 2.0, pad_id=0), Penalty(fisher, anchors, 0.1)]
-    )
+    parent = Parent(teacher, examples(), weights > 0, pad_id=0)
+    return Sum([Divergence(parent, examples(), weights, 2.0), Penalty(fisher, anchors, 0.1)])
 
 
 def resumed(tiny: Path, folder: Path) -> list[int]:

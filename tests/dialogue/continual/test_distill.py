@@ -3,12 +3,14 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
 from dialogue.continual import distill
-from dialogue.continual.distill import Distill, Divergence, distillation
+from dialogue.continual.distill import Distill, Divergence, Parent, distillation
 from dialogue.continual.memory import Memory
+from dialogue.forward import choose_forward
 from dialogue.packing import collate
 from dialogue.shards import concatenate, empty_shard
 from tests.dialogue.continual.conftest import MakeRound
@@ -96,6 +98,36 @@ def test_the_teacher_stays_what_the_parent_was(lesson: MakeRound) -> None:
     assert torch.equal(before, after)
 
 
+def test_what_the_parent_said_once_is_what_it_says(lesson: MakeRound) -> None:
+    """A dialogue that is rehearsed twice is read once, and kept for both."""
+    made = lesson()
+    twice = shard("chat", 3, tokens=9, seed=2)
+    examples = concatenate([shard("home", 4, tokens=7, seed=1), twice, twice])
+    taught = np.arange(len(examples)) > 1
+    forward = choose_forward(made.model.train(False), "fp32", compiled=False)
+    parent = Parent(forward, examples, taught, made.pad_id)
+    assert parent.pays(epochs=1.0)
+    read: list[int] = []
+    asked = (8, 2, 5, 3, 4)
+    before = parent.logits(asked)
+    parent.keep(read.append)
+    assert sum(read) == parent.tokens == 2 * 7 + 3 * 9
+    torch.testing.assert_close(parent.logits(asked), before, rtol=1e-5, atol=1e-5)
+    assert torch.equal(parent.logits((4,)), parent.logits((7,)))
+
+
+def test_nothing_is_kept_where_it_would_be_used_once_or_has_no_room(
+    lesson: MakeRound, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = lesson()
+    forward = choose_forward(made.model, "fp32", compiled=False)
+    parent = Parent(forward, made.new, np.ones(len(made.new), dtype=np.bool_), made.pad_id)
+    assert not parent.pays(epochs=1.0)
+    assert parent.pays(epochs=2.0)
+    monkeypatch.setattr(distill, "_KEPT_BYTES", 1_000)
+    assert not parent.pays(epochs=2.0)
+
+
 def test_the_first_domain_has_no_teacher(lesson: MakeRound) -> None:
     made = lesson(finetune=settings("distill", distill={"new": 1.0}))
     assert Distill(made).regularizer(made.new) is None
@@ -112,5 +144,5 @@ def test_the_teacher_stands_where_training_runs(
     made = lesson(memory=memory, finetune=settings("distill", distill={"new": 1.0}))
     regularizer = Distill(made).regularizer(made.new)
     assert isinstance(regularizer, Divergence)
-    taught = regularizer._taught_logits([0, 1])
+    taught = regularizer._parent.logits([0, 1])
     assert (taught.device.type, taught.shape) == ("meta", (18, 296))
