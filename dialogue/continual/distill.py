@@ -117,9 +117,7 @@ class Parent:
     @torch.no_grad()
     def _read(self, indices: Sequence[int]) -> Tensor:
         sequences = [self._examples[index] for index in indices]
-        return self._forward.states(
-            collate(sequences, self._pad_id).to(self._forward.model.device)
-        )
+        return self._forward.states(collate(sequences, self._pad_id).to(self._forward.model.device))
 
 
 class Divergence:
