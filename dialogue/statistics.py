@@ -6,8 +6,9 @@ clusters, k columns, B resamples.
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -57,17 +58,8 @@ def bootstrap(clusters: Floats, statistic: Statistic, resamples: int, seed: int)
     if num_clusters == 0:
         raise ValueError("a bootstrap needs at least one dialogue")
     totals = clusters.sum(axis=0)
-    generator = np.random.default_rng(seed)
-    even = np.full(num_clusters, 1 / num_clusters)
-    at_once = max(1, _CELLS_AT_ONCE // num_clusters)
     resampled = np.concatenate(
-        [
-            statistic(
-                generator.multinomial(num_clusters, even, size=min(at_once, resamples - start))
-                @ clusters
-            )
-            for start in range(0, resamples, at_once)
-        ]
+        [statistic(drawn @ clusters) for drawn in _drawn(num_clusters, resamples, seed)]
     )
     return Bootstrap(
         estimate=float(statistic(totals)),
@@ -75,6 +67,28 @@ def bootstrap(clusters: Floats, statistic: Statistic, resamples: int, seed: int)
         acceleration=_acceleration(statistic(totals - clusters)),
         num_clusters=num_clusters,
     )
+
+
+def _drawn(num_clusters: int, resamples: int, seed: int) -> Iterator[Floats]:
+    """How often each cluster stands in each resample, [B, n] in parts that fit the memory."""
+    if num_clusters * resamples <= _CELLS_AT_ONCE:
+        yield _counts(num_clusters, resamples, seed)
+        return
+    generator = np.random.default_rng(seed)
+    at_once = max(1, _CELLS_AT_ONCE // num_clusters)
+    for start in range(0, resamples, at_once):
+        yield _draw(generator, num_clusters, min(at_once, resamples - start))
+
+
+@functools.lru_cache(maxsize=8)
+def _counts(num_clusters: int, resamples: int, seed: int) -> Floats:
+    """All parts in one: every rule of a gate asks for the same."""
+    return _draw(np.random.default_rng(seed), num_clusters, resamples)
+
+
+def _draw(generator: np.random.Generator, num_clusters: int, resamples: int) -> Floats:
+    even = np.full(num_clusters, 1 / num_clusters)
+    return generator.multinomial(num_clusters, even, size=resamples).astype(np.float64)
 
 
 def interval(sample: Bootstrap, confidence: float = 0.95) -> tuple[float, float]:

@@ -14,6 +14,7 @@ from perennial.doctor import doctor_command
 from perennial.profile import profile_command
 from perennial.promote import promote_command, rollback_command
 from perennial.run import run_command
+from perennial.score import score_command
 from perennial.serve import serve_command
 from perennial.show import show_command
 from perennial.status import status_command
@@ -31,6 +32,7 @@ _COMMANDS = (
     ("rollback", rollback_command, "perennial rollback --reason 'it answers too curtly'"),
     ("trace", trace_command, "perennial trace 3"),
     ("show", show_command, "perennial show support --split test"),
+    ("score", score_command, "perennial score replies.jsonl --output scored.jsonl"),
     ("doctor", doctor_command, "perennial doctor"),
     ("profile", profile_command, "perennial profile tiny"),
 )

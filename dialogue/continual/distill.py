@@ -36,11 +36,10 @@ class Distill(Strategy):
 
     def regularizer(self, examples: Shard) -> Regularizer | None:
         """The divergence from the parent."""
-        settings, num_new = self.round.settings.distill, len(self.round.new)
+        settings = self.round.settings.distill
         if not self.round.memory.learned:
             return None
-        weights = np.full(len(examples), settings.replayed)
-        weights[:num_new] = settings.new
+        weights = self._weights(examples)
         # What learns stays marked: the teacher is computed just as the learner is.
         teacher = copy.deepcopy(self.round.model)
         teacher.to(choose_device())  # type: ignore[arg-type]  # the wrapper's types hide it
@@ -54,6 +53,18 @@ class Distill(Strategy):
             parent.keep(bar.advance)
             bar.finish()
         return Divergence(parent, examples, weights, settings.temperature)
+
+    def _weights(self, examples: Shard) -> NDArray[np.float64]:
+        """Of every dialogue: an earlier domain's sum to its part of the new one's tokens."""
+        settings, num_new = self.round.settings.distill, len(self.round.new)
+        counts = supervised_tokens(examples)
+        domains = np.array(examples.domains)
+        weights = np.full(len(examples), settings.new)
+        rehearsed = np.arange(len(examples)) >= num_new
+        for domain in set(domains[rehearsed].tolist()) - {self.round.domain}:
+            own = rehearsed & (domains == domain)
+            weights[own] = settings.replayed * counts[:num_new].sum() / counts[own].sum()
+        return weights
 
 
 class Parent:
