@@ -328,9 +328,10 @@ class Distill(Section):
     """How much the model before counts, beside the responses themselves."""
 
     replayed: float = Field(ge=0)
-    """Weight on rehearsed dialogues, which `replay` and `pseudo` give (DER++)."""
+    """What each earlier domain's rehearsed dialogues (`replay`, `pseudo`) weigh, all together, in
+    units of the new domain's response tokens (DER++)."""
     new: float = Field(ge=0)
-    """Weight on the new domain's (LwF)."""
+    """Weight on each of the new domain's dialogues (LwF)."""
     temperature: float = Field(gt=0)
 
 

@@ -21,18 +21,22 @@ from torch import Tensor
 from dialogue.digests import file_digest
 from dialogue.forward import Forward, decoder_layers
 from dialogue.packing import collate, length_batches
+from dialogue.repeats import first_alike
 from dialogue.shards import Shard
 
 _STATES, _FACTS = "states.bin", "states.json"
 
 
 class FrozenStates:
-    """Border states [Σ T, H] of a shard's examples, in the arithmetic's type."""
+    """Border states [Σ T, H] of a shard's examples that differ, in the arithmetic's type.
 
-    def __init__(self, states: Tensor, lengths: NDArray[np.int64]) -> None:
-        self._states = states
-        self._ends = np.cumsum(lengths)
-        self._lengths = lengths
+    `starts` says where each example's begin, those that are alike in one place.
+    """
+
+    def __init__(
+        self, states: Tensor, starts: NDArray[np.int64], lengths: NDArray[np.int64]
+    ) -> None:
+        self._states, self._starts, self._lengths = states, starts, lengths
 
     def batch(self, indices: tuple[int, ...], width: int) -> Tensor:
         """Those of some examples, padded with zeros to [B, width, H].
@@ -41,8 +45,8 @@ class FrozenStates:
         """
         padded = self._states.new_zeros(len(indices), width, self._states.shape[1])
         for row, index in enumerate(indices):
-            end, length = int(self._ends[index]), int(self._lengths[index])
-            padded[row, :length] = self._states[end - length : end]
+            start, length = int(self._starts[index]), int(self._lengths[index])
+            padded[row, :length] = self._states[start : start + length]
         return padded
 
 
@@ -69,17 +73,22 @@ def frozen_states(
         OSError: there is no room for the file.
     """
     assert forward.num_frozen > 0, "there is nothing frozen to keep"
-    size = int(examples.lengths.sum()), int(forward.model.config.hidden_size)
+    alike = first_alike(examples)
+    different, places = np.unique(alike, return_inverse=True)
+    once = examples.select(different.tolist())
+    ends = np.cumsum(once.lengths)
+    size = int(ends[-1]), int(forward.model.config.hidden_size)
     key = _key(forward, examples)
     path = folder / _STATES
     if not _whole(folder, key):
         folder.mkdir(parents=True, exist_ok=True)
         (folder / _FACTS).unlink(missing_ok=True)
         _reserve(path, size[0] * size[1] * forward.dtype.itemsize)
-        _fill(_map(path, size, forward.dtype), forward, examples, pad_id, tokens_per_batch, advance)
+        _fill(_map(path, size, forward.dtype), forward, once, pad_id, tokens_per_batch, advance)
         facts = {"key": key, "digest": file_digest(path)}
         (folder / _FACTS).write_text(json.dumps(facts))
-    return FrozenStates(_map(path, size, forward.dtype), np.asarray(examples.lengths))
+    starts = (ends - once.lengths)[places]
+    return FrozenStates(_map(path, size, forward.dtype), starts, np.asarray(examples.lengths))
 
 
 def _fill(

@@ -8,6 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
+import numpy as np
+import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 from transformers import PreTrainedModel
@@ -19,13 +22,18 @@ from dialogue.packing import Batch
 class Regularizer(Protocol):
     """What a lifelong strategy adds to the response loss."""
 
-    def on_batch(self, logits: Tensor, batch: Batch, indices: tuple[int, ...]) -> Tensor | None:
+    def reads(self, indices: tuple[int, ...]) -> NDArray[np.bool_] | None:
+        """Of the supervised positions of these examples, [S], those whose logits it is shown.
+
+        None where it is never shown any.
+        """
+
+    def on_batch(self, logits: Tensor, indices: tuple[int, ...]) -> Tensor | None:
         """Nats, summed over the micro-batch [scalar], added to its summed response loss.
 
         Args:
-            logits: fp32 [S, V] at the supervised positions.
-            batch: what was read.
-            indices: the examples in it.
+            logits: fp32 [R, V] at the R positions that it `reads`, in their order.
+            indices: the examples in the micro-batch.
         """
 
     def on_step(self, parameters: Mapping[str, Tensor]) -> Tensor | None:
@@ -42,16 +50,20 @@ def summed_loss(
 ) -> tuple[Tensor, float]:
     """What a micro-batch adds to the loss of its step, and the response's part of it in nats.
 
-    The first is a scalar to differentiate. Logits [S, V] exist all at once only where a
-    regularizer asks for them.
+    The first is a scalar to differentiate. Logits exist all at once only where a regularizer reads
+    them.
     """
     states = forward.states(batch, border)
-    if regularizer is None:
+    mask = None if regularizer is None else regularizer.reads(indices)
+    if regularizer is None or mask is None or not mask.any():
         total = forward.loss(states, batch.targets)
         return total, float(total.detach())
-    logits = forward.logits(states)
-    total = functional.cross_entropy(logits, batch.targets, reduction="sum")
-    extra = regularizer.on_batch(logits, batch, indices)
+    read = torch.from_numpy(mask).to(states.device)
+    logits, targets = forward.logits(states[read]), batch.targets[read]
+    total = functional.cross_entropy(logits, targets, reduction="sum")
+    if not mask.all():
+        total = total + forward.loss(states[~read], batch.targets[~read])
+    extra = regularizer.on_batch(logits, indices)
     return total if extra is None else total + extra, float(total.detach())
 
 

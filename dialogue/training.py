@@ -53,6 +53,7 @@ from dialogue.objective import Regularizer
 from dialogue.packing import Batch, Plan, collate, plan_steps, supervised_tokens
 from dialogue.progress import Progress
 from dialogue.recipe import recipe_digest
+from dialogue.repeats import first_alike
 from dialogue.shards import Shard
 
 _FINAL_RATE_SHARE = 0.1
@@ -256,7 +257,7 @@ def _frozen(
 ) -> FrozenStates | None:
     if not wanted:
         return None
-    total = int(examples.lengths.sum())
+    total = int(examples.lengths[np.unique(first_alike(examples))].sum())
     bar = Progress(f"{label}: frozen layers", total, "tokens", progress_stream())
     with first_before_others():
         states = frozen_states(

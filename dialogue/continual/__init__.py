@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from dialogue.config import StrategyName
@@ -19,7 +21,6 @@ from dialogue.continual.pseudo import Pseudo
 from dialogue.continual.replay import Replay
 from dialogue.continual.strategy import Round, Strategy
 from dialogue.objective import Regularizer
-from dialogue.packing import Batch
 from dialogue.shards import Shard, concatenate
 
 STRATEGIES: dict[StrategyName, type[Strategy]] = {
@@ -78,9 +79,17 @@ class Sum:
     def __init__(self, parts: Sequence[Regularizer]) -> None:
         self._parts = parts
 
-    def on_batch(self, logits: Tensor, batch: Batch, indices: tuple[int, ...]) -> Tensor | None:
-        """Nats of all parts."""
-        return _total([part.on_batch(logits, batch, indices) for part in self._parts])
+    def reads(self, indices: tuple[int, ...]) -> NDArray[np.bool_] | None:
+        """The positions of the only part that reads any."""
+        masks = [part.reads(indices) for part in self._parts]
+        given = [mask for mask in masks if mask is not None]
+        assert len(given) <= 1, "two regularizers would need each its own positions"
+        return given[0] if given else None
+
+    def on_batch(self, logits: Tensor, indices: tuple[int, ...]) -> Tensor | None:
+        """Nats of that part."""
+        parts = [part for part in self._parts if part.reads(indices) is not None]
+        return _total([part.on_batch(logits, indices) for part in parts])
 
     def on_step(self, parameters: Mapping[str, Tensor]) -> Tensor | None:
         """The scalars of all parts."""

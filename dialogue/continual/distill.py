@@ -23,8 +23,9 @@ from dialogue.distributed import progress_stream
 from dialogue.forward import Forward, choose_forward
 from dialogue.model import choose_device, choose_precision
 from dialogue.objective import Regularizer
-from dialogue.packing import Batch, collate, length_batches, supervised_tokens
+from dialogue.packing import collate, length_batches, supervised_tokens
 from dialogue.progress import Progress
+from dialogue.repeats import first_alike
 from dialogue.shards import Shard
 
 _KEPT_BYTES = 2**30
@@ -79,13 +80,10 @@ class Parent:
     ) -> None:
         self._forward, self._examples, self._pad_id = forward, examples, pad_id
         self._counts = supervised_tokens(examples)
-        # A rehearsed dialogue can stand in a round several times: it is the same by its content.
-        first: dict[tuple[bytes, ...], int] = {}
-        self._same = {
-            index: first.setdefault(tuple(map(bytes, examples.stored(index))), index)
-            for index in np.flatnonzero(taught).tolist()
-        }
-        self._different = list(first.values())
+        # A rehearsed dialogue can stand in a round several times, and is read once.
+        self._alike = first_alike(examples)
+        self._taught = np.flatnonzero(taught)
+        self._different = np.unique(self._alike[taught])
         self._starts: dict[int, int] = {}
         self._states: Tensor | None = None
 
@@ -98,7 +96,9 @@ class Parent:
         """Whether a dialogue is read more than once, and there is room for what is kept."""
         size = int(self._forward.model.config.hidden_size) * self._forward.dtype.itemsize
         num_states = int(self._counts[self._different].sum())
-        return epochs * len(self._same) > len(self._different) and size * num_states <= _KEPT_BYTES
+        return (
+            epochs * len(self._taught) > len(self._different) and size * num_states <= _KEPT_BYTES
+        )
 
     def keep(self, advance: Callable[[int], None]) -> None:
         """Read every dialogue, once; `advance` is told how many tokens were read."""
@@ -106,7 +106,7 @@ class Parent:
         lengths = self._examples.lengths[self._different]
         start = 0
         for places in length_batches(lengths, _TOKENS_AT_ONCE):
-            members = [self._different[place] for place in places]
+            members = self._different[list(places)].tolist()
             parts.append(self._read(members).to(self._forward.dtype))
             for index in members:
                 self._starts[index] = start
@@ -119,7 +119,8 @@ class Parent:
         if self._states is None:
             return self._forward.logits(self._read(indices))
         spans = [
-            np.arange(self._counts[index]) + self._starts[self._same[index]] for index in indices
+            np.arange(self._counts[index]) + self._starts[int(self._alike[index])]
+            for index in indices
         ]
         rows = torch.from_numpy(np.concatenate(spans)).to(self._states.device)
         with torch.no_grad():
@@ -148,16 +149,19 @@ class Divergence:
         self._parent, self._weights, self._temperature = parent, weights, temperature
         self._counts = supervised_tokens(examples)
 
-    def on_batch(self, logits: Tensor, batch: Batch, indices: tuple[int, ...]) -> Tensor | None:  # noqa: ARG002
-        """Nats, summed over the micro-batch; `logits` are those of its S positions [S, V]."""
+    def reads(self, indices: tuple[int, ...]) -> NDArray[np.bool_]:
+        """The positions of the dialogues that are taught."""
+        return np.repeat(self._weights[list(indices)] > 0, self._counts[list(indices)])
+
+    def on_batch(self, logits: Tensor, indices: tuple[int, ...]) -> Tensor | None:
+        """Nats, summed over what is taught of the micro-batch."""
         read = [index for index in indices if self._weights[index] > 0]
         if not read:
             return None
-        weights = np.repeat(self._weights[list(indices)], self._counts[list(indices)])
+        weights = np.repeat(self._weights[read], self._counts[read])
         assert len(weights) == len(logits), "positions stand in the order of their dialogues"
-        taught = torch.from_numpy(np.flatnonzero(weights > 0)).to(logits.device)
-        divergence = distillation(logits[taught], self._parent.logits(read), self._temperature)
-        return (torch.from_numpy(weights).to(divergence)[taught] * divergence).sum()
+        divergence = distillation(logits, self._parent.logits(read), self._temperature)
+        return (torch.from_numpy(weights).to(divergence) * divergence).sum()
 
     def on_step(self, parameters: Mapping[str, Tensor]) -> Tensor | None:  # noqa: ARG002
         """Nothing: what is held is what the model says, whatever its weights."""

@@ -19,7 +19,7 @@ from dialogue.continual.strategy import Strategy
 from dialogue.forward import choose_forward
 from dialogue.model import Precision, choose_device, choose_precision
 from dialogue.objective import Regularizer
-from dialogue.packing import Batch, collate
+from dialogue.packing import collate
 from dialogue.shards import Shard
 
 _NAME = "ewc"
@@ -74,9 +74,11 @@ class Penalty:
         self._fisher = {n: f.to(device, torch.float32) for n, f in fisher.items() if n in anchors}
         self._anchors, self._strength = anchors, strength
 
-    def on_batch(self, logits: Tensor, batch: Batch, indices: tuple[int, ...]) -> Tensor | None:  # noqa: ARG002
+    def reads(self, indices: tuple[int, ...]) -> None:
         """Nothing: what is held are weights, whatever is read."""
-        return None
+
+    def on_batch(self, logits: Tensor, indices: tuple[int, ...]) -> None:
+        """Nothing, likewise."""
 
     def on_step(self, parameters: Mapping[str, Tensor]) -> Tensor | None:
         """The penalty, a scalar."""

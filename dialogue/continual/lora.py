@@ -16,7 +16,6 @@ from dialogue.continual.memory import Memory
 from dialogue.continual.strategy import Round, Strategy
 from dialogue.freezing import adapter_inputs, add_adapters, merge_adapters
 from dialogue.objective import Regularizer
-from dialogue.packing import Batch
 from dialogue.shards import Shard
 
 _NAME = "lora"
@@ -75,9 +74,11 @@ class Overlap:
     def __init__(self, earlier: Mapping[str, Tensor], weight: float) -> None:
         self._earlier, self._weight = dict(earlier), weight
 
-    def on_batch(self, logits: Tensor, batch: Batch, indices: tuple[int, ...]) -> Tensor | None:  # noqa: ARG002
+    def reads(self, indices: tuple[int, ...]) -> None:
         """Nothing: what counts are the adapters."""
-        return None
+
+    def on_batch(self, logits: Tensor, indices: tuple[int, ...]) -> None:
+        """Nothing, likewise."""
 
     def on_step(self, parameters: Mapping[str, Tensor]) -> Tensor | None:
         """The overlap, a scalar."""

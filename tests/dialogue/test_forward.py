@@ -115,21 +115,34 @@ def test_what_is_not_plain_llama_goes_transformers_own_way() -> None:
 
 
 def test_a_regularizer_adds_to_the_loss_and_not_to_what_is_told(tiny_model: Path) -> None:
+    given = batch()
+
     class Twice:
-        def on_batch(
-            self, logits: torch.Tensor, given: Batch, indices: tuple[int, ...]
-        ) -> torch.Tensor:
+        """Of the positions that it reads."""
+
+        def __init__(self, read: list[bool]) -> None:
+            self._read = np.array(read)
+
+        def reads(self, indices: tuple[int, ...]) -> NDArray[np.bool_]:
             assert indices == (4, 5, 6, 7)
-            return torch.nn.functional.cross_entropy(logits, given.targets, reduction="sum")
+            return self._read
+
+        def on_batch(self, logits: torch.Tensor, indices: tuple[int, ...]) -> torch.Tensor:
+            targets = given.targets[torch.from_numpy(self._read)]
+            assert len(logits) == len(targets) > 0, "no logits without a reader"
+            return torch.nn.functional.cross_entropy(logits, targets, reduction="sum")
 
         def on_step(self, parameters: object) -> None: ...
 
-    model, given = load_model(tiny_model), batch()
+    model, number = load_model(tiny_model), len(given.targets)
     forward = choose_forward(model, "fp32", compiled=False)
     plain, nats = summed_loss(forward, given)
-    total, told = summed_loss(forward, given, regularizer=Twice(), indices=(4, 5, 6, 7))
-    assert told == pytest.approx(nats, rel=1e-5)
-    assert float(total.detach()) == pytest.approx(2 * float(plain.detach()), rel=1e-5)
+    each = negative_log_likelihood(model, given).detach()
+    for read in ([True] * number, [False] * number, [i % 3 == 0 for i in range(number)]):
+        total, told = summed_loss(forward, given, regularizer=Twice(read), indices=(4, 5, 6, 7))
+        assert told == pytest.approx(nats, rel=1e-5)
+        wanted = float(plain.detach()) + float(each[torch.tensor(read)].sum())
+        assert float(total.detach()) == pytest.approx(wanted, rel=1e-5)
 
 
 def test_an_output_layer_with_a_bias_keeps_it() -> None:

@@ -147,6 +147,8 @@ def test_a_gradient_that_is_not_finite_stops_and_leaves_nothing(
     """√0 is 0, and its slope is infinite: the loss alone would not tell."""
 
     class Cliff:
+        def reads(self, *_: object) -> None: ...
+
         def on_batch(self, *_: object) -> None: ...
 
         def on_step(self, parameters: Mapping[str, torch.Tensor]) -> torch.Tensor:
