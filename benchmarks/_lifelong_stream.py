@@ -22,6 +22,7 @@ from dialogue.config import (
 )
 from dialogue.encoding import Encoder
 from dialogue.examination import Paper, set_paper
+from dialogue.initialization import initial_model
 from dialogue.log import SilentLog
 from dialogue.model import load_tokenizer, save_model, scratch_model
 from dialogue.pretraining import split_documents, text_blocks
@@ -50,13 +51,14 @@ class Sizes:
     num_test: int
     num_selected: int
     max_tokens: int
-    pretrain_tokens: int
+    pretrain_tokens: int | None
+    """Of a small model made for the purpose; None takes the model of `pretrain.init`."""
 
     @property
     def name(self) -> str:
         """A folder's."""
         values = (self.num_train, self.num_test, self.num_selected, self.max_tokens)
-        return "-".join(map(str, (*values, self.pretrain_tokens)))
+        return "-".join(map(str, (*values, self.pretrain_tokens or "pretrained")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +84,12 @@ def open_stream(sizes: Sizes, folder: Path) -> Stream:
     learned = {n: list(smallest(_of(d, "train"), sizes.num_train, _id)) for n, d in found.items()}
     asked = {n: list(smallest(_of(d, "test"), sizes.num_test, _id)) for n, d in found.items()}
     base = folder / "base"
-    if not base.exists():
+    if not base.exists() and sizes.pretrain_tokens is None:
+        model, tokenizer = initial_model(params.pretrain.init, (), seed=17)
+        save_model(model, tokenizer, base, domain="base", parent_digest=None)
+    elif not base.exists():
         texts = (turn.text for each in learned.values() for d in each for turn in d.turns)
-        _make_base(params, list(texts), sizes, base)
+        _make_base(params, list(texts), sizes.pretrain_tokens, base)
     tokenizer = load_tokenizer(base)
     settings = params.evaluate.model_copy(update={"max_tokens": sizes.max_tokens})
     return Stream(
@@ -168,9 +173,23 @@ def _papers(
     )
 
 
-def _make_base(params: Params, texts: list[str], sizes: Sizes, folder: Path) -> None:
+_SMALL: dict[str, Any] = {
+    "vocabulary_size": 2_048,
+    "hidden_size": 128,
+    "intermediate_size": 344,
+    "num_layers": 4,
+    "num_heads": 4,
+    "num_key_value_heads": 4,
+    "max_position_embeddings": 256,
+}
+"""About 1 M parameters."""
+
+
+def _make_base(params: Params, texts: list[str], max_tokens: int | None, folder: Path) -> None:
     """A vocabulary of the stream's own, and a little pretraining on what people said elsewhere."""
     settings, training = scratch()
+    settings = settings.model_copy(update=_SMALL)
+    training = training.model_copy(update={"learning_rate": 2e-3, "tokens_per_step": 4_096})
     tokenizer = train_tokenizer(texts, settings.vocabulary_size)
     model = scratch_model(settings, tokenizer, seed=17)
     source = params.gather.sources[0]
@@ -182,7 +201,7 @@ def _make_base(params: Params, texts: list[str], sizes: Sizes, folder: Path) -> 
         max_row_bytes=params.gather.max_row_bytes,
     )
     documents, _ = split_documents(plain, 0.0)
-    blocks = text_blocks(documents, tokenizer, 256, sizes.pretrain_tokens)
+    blocks = text_blocks(documents, tokenizer, 128, max_tokens)
     assert tokenizer.pad_token_id is not None
     train(
         model,

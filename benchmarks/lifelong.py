@@ -1,11 +1,14 @@
 """Every lifelong strategy on a stream of real domains, beside joint training and separate models.
 
-A small model learns one domain after the other; after each it is examined on all of them. What is
-finished is kept under data/benchmarks/lifelong, so that a run that was stopped goes on, and
-`--strategies`, `--orders` and `--seeds` run a part. Heat maps, curves and the table lie beside it.
+A model learns one domain after the other; after each it is examined on all of them. It is the base
+model of params.yaml with its upper layers learning, or, with `--base small`, all of one of 1 M
+parameters. What is finished is kept under data/benchmarks/lifelong, so that a run that was stopped
+goes on, and `--strategies`, `--orders` and `--seeds` run a part. Maps, curves and the table lie
+beside it.
 
-    python -m benchmarks.lifelong                      # everything
-    python -m benchmarks.lifelong --strategies naive replay+distill --seeds 1
+    python -m benchmarks.lifelong                      # everything: a day on two cores
+    python -m benchmarks.lifelong --strategies naive replay+distill+average joint --seeds 1
+    python -m benchmarks.lifelong --base small         # every strategy in two hours
     python -m benchmarks.lifelong --quick              # a smoke run, too small to judge
 """
 
@@ -14,6 +17,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import os
 import shutil
 import sys
 import time
@@ -48,14 +52,29 @@ BOUNDS: dict[str, Bound] = {
 }
 """Each is held by the end of the 95 % interval that is worse."""
 _FOLDER = Path("data/benchmarks/lifelong")
-_WHOLE = Sizes(num_train=600, num_test=40, num_selected=20, max_tokens=128, pretrain_tokens=300_000)
 _QUICK = Sizes(num_train=40, num_test=8, num_selected=6, max_tokens=64, pretrain_tokens=20_000)
+_SIZES = {
+    "pretrained": Sizes(
+        num_train=200, num_test=30, num_selected=10, max_tokens=128, pretrain_tokens=None
+    ),
+    "small": Sizes(
+        num_train=500, num_test=40, num_selected=20, max_tokens=128, pretrain_tokens=300_000
+    ),
+}
 _MEMORY_SHARE = 0.05
-_TRAINING = {
-    "epochs": 2.0,
-    "learning_rate": 5e-4,
-    "tokens_per_step": 2048,
-    "tokens_per_batch": 2048,
+_TRAINING: dict[str, dict[str, float | int]] = {
+    "pretrained": {
+        "epochs": 2.0,
+        "learning_rate": 3e-4,
+        "tokens_per_step": 512,
+        "tokens_per_batch": 1024,
+    },
+    "small": {
+        "epochs": 2.0,
+        "learning_rate": 2e-3,
+        "tokens_per_step": 2048,
+        "tokens_per_batch": 2048,
+    },
 }
 STRATEGIES: dict[str, dict[str, Any]] = {
     "naive": {},
@@ -65,10 +84,12 @@ STRATEGIES: dict[str, dict[str, Any]] = {
     "pseudo": {},
     "pseudo+distill": {},
     "lora": {
-        "lora": {"rank": 16, "alpha": 32, "max_bytes": 8_000_000},
+        "lora": {"rank": 16, "alpha": 32, "max_bytes": 80_000_000},
         "training": {"learning_rate": 2e-3},
     },
+    "average": {},
     "replay+distill": {},
+    "replay+distill+average": {},
     "replay+distill+ewc": {},
 }
 """Strategies joined by `+`, and what of params.yaml this small model needs otherwise."""
@@ -79,24 +100,25 @@ def main() -> int:
     """Run what is asked for and not done yet; report on all that is done."""
     asked = _arguments()
     torch.set_num_threads(asked.threads)
-    sizes = _QUICK if asked.quick else _WHOLE
+    sizes = _QUICK if asked.quick else _SIZES[asked.base]
     folder = _FOLDER / sizes.name
     stream = open_stream(sizes, folder)
     default = "+".join(load_params(Path("params.yaml")).finetune.strategy)
     runs = list(_runs(asked, default))
     for number, (name, order, seed) in enumerate(runs, start=1):
-        path = folder / _file_name(name, order, seed, stream)
+        path = folder / _file_name(name, order, seed, stream, asked.base)
         if path.exists():
             continue
         print(f"run {number} of {len(runs)}: {name}, {order}, seed {seed}", file=sys.stderr)
-        found = _run(stream, name, [d for d in ORDERS[order] if d in stream.train], seed)
+        settings = _settings(name, seed, stream, asked.base)
+        found = _run(stream, name, [d for d in ORDERS[order] if d in stream.train], settings)
         partial = path.with_suffix(".partial")
         partial.write_text(json.dumps(found))
         partial.rename(path)
     results = [
         Result(name, order, seed, json.loads(path.read_text()))
         for name, order, seed in runs
-        if (path := folder / _file_name(name, order, seed, stream)).exists()
+        if (path := folder / _file_name(name, order, seed, stream, asked.base)).exists()
     ]
     draw(results, folder)
     figures = figures_of(results, default, stream.num_bytes)
@@ -113,6 +135,7 @@ def main() -> int:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     known = [*STRATEGIES, *PEERS]
+    parser.add_argument("--base", choices=list(_SIZES), default="pretrained")
     parser.add_argument("--strategies", nargs="+", default=known, metavar="NAME")
     parser.add_argument("--orders", nargs="+", choices=list(ORDERS), default=list(ORDERS))
     parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3])
@@ -120,7 +143,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="a smoke run: too small to judge")
     asked = parser.parse_args()
     if asked.quick:
-        asked.seeds = asked.seeds[:1]
+        asked.seeds, asked.base = asked.seeds[:1], "small"
     return asked
 
 
@@ -134,29 +157,30 @@ def _runs(asked: argparse.Namespace, default: str) -> Iterator[tuple[str, str, i
                 yield name, order, seed
 
 
-def _file_name(name: str, order: str, seed: int, stream: Stream) -> str:
+def _file_name(name: str, order: str, seed: int, stream: Stream, base: str) -> str:
     """Of a result; settings and code that others follow from stand in it as a digest."""
-    plan = _settings(name, seed, stream).model_dump_json() if name not in PEERS else ""
-    text = f"{plan}{json.dumps(_TRAINING)}{stream.num_bytes}"
+    plan = _settings(name, seed, stream, base).model_dump_json() if name not in PEERS else ""
+    text = f"{plan}{json.dumps(_TRAINING[base])}{stream.num_bytes}"
     return f"{name} {order} {seed} {hashlib.sha256(text.encode()).hexdigest()[:8]}.json"
 
 
-def _settings(name: str, seed: int, stream: Stream) -> Finetune:
-    """The section `finetune` of params.yaml, with all of a model of this size learning."""
+def _settings(name: str, seed: int, stream: Stream, base: str) -> Finetune:
+    """The section `finetune` of params.yaml; of a small model all learns."""
     section = load_params(Path("params.yaml")).finetune.model_dump()
     changes: dict[str, Any] = STRATEGIES.get(name, {})
     section["strategy"] = tuple(name.split("+")) if name not in PEERS else ("naive",)
-    section["freeze"] |= {"top_layers": None, "embeddings": False}
-    section["training"] |= _TRAINING | {"seed": seed, "patience": 0}
+    if base == "small":
+        section["freeze"] |= {"top_layers": None, "embeddings": False}
+    section["training"] |= _TRAINING[base] | {"seed": seed, "patience": 0}
     section["replay"]["max_bytes"] = int(_MEMORY_SHARE * stream.num_bytes)
+    section["ewc"]["max_bytes"] = 10**9
     for part, values in changes.items():
         section[part] |= values
     return Finetune.model_validate(section)
 
 
-def _run(stream: Stream, name: str, order: Sequence[str], seed: int) -> dict[str, Any]:
+def _run(stream: Stream, name: str, order: Sequence[str], settings: Finetune) -> dict[str, Any]:
     """One strategy, order and seed: the scores of every cell, seconds and bytes."""
-    settings = _settings(name, seed, stream)
     base = load_model(stream.base)
     scores = {"base": _examine(base, stream, order)}
     costs: list[dict[str, float]] = []
@@ -195,7 +219,7 @@ def _learn(
     lesson = Round(domain, new, memory, model, stream.tokenizer, settings)
     strategy = Combination(lesson)
     examples = strategy.prepare()
-    checkpoints = stream.base.with_name("checkpoints")
+    checkpoints = stream.base.with_name(f"checkpoints-{os.getpid()}")
     trained = train(
         model,
         examples,

@@ -328,8 +328,7 @@ class Distill(Section):
     """How much the model before counts, beside the responses themselves."""
 
     replayed: float = Field(ge=0)
-    """What each earlier domain's rehearsed dialogues (`replay`, `pseudo`) weigh, all together, in
-    units of the new domain's response tokens (DER++)."""
+    """Weight on rehearsed dialogues of earlier domains, which `replay` and `pseudo` give (DER++)."""
     new: float = Field(ge=0)
     """Weight on each of the new domain's dialogues (LwF)."""
     temperature: float = Field(gt=0)

@@ -56,16 +56,12 @@ class Distill(Strategy):
         return Divergence(parent, examples, weights, settings.temperature)
 
     def _weights(self, examples: Shard) -> NDArray[np.float64]:
-        """Of every dialogue: an earlier domain's sum to its part of the new one's tokens."""
-        settings, num_new = self.round.settings.distill, len(self.round.new)
-        counts = supervised_tokens(examples)
-        domains = np.array(examples.domains)
-        weights = np.full(len(examples), settings.new)
-        rehearsed = np.arange(len(examples)) >= num_new
-        for domain in set(domains[rehearsed].tolist()) - {self.round.domain}:
-            own = rehearsed & (domains == domain)
-            weights[own] = settings.replayed * counts[:num_new].sum() / counts[own].sum()
-        return weights
+        """Of every dialogue; the parent has not learned the new domain, in whatever form."""
+        settings = self.round.settings.distill
+        is_earlier = np.array(examples.domains) != self.round.domain
+        # What a domain is rehearsed of itself, when it comes again, is what the parent knows.
+        is_earlier[len(self.round.new) :] |= self.round.domain in self.round.memory.learned
+        return np.where(is_earlier, settings.replayed, settings.new)
 
 
 class Parent:
