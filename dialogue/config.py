@@ -328,7 +328,7 @@ class Distill(Section):
     """How much the model before counts, beside the responses themselves."""
 
     replayed: float = Field(ge=0)
-    """Weight on rehearsed dialogues of earlier domains, which `replay` and `pseudo` give (DER++)."""
+    """Weight on rehearsed dialogues of earlier domains: those of `replay` and `pseudo` (DER++)."""
     new: float = Field(ge=0)
     """Weight on each of the new domain's dialogues (LwF)."""
     temperature: float = Field(gt=0)

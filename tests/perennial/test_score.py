@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from dialogue.appraisal import COMPOSITE, STANDARDS, Appraiser
+from dialogue.appraisal import COMPOSITE, COPIED, STANDARDS, Appraiser
 from dialogue.model import load_model, load_tokenizer
 from perennial.app import application
 from tests.dialogue.test_appraisal import encode
@@ -38,7 +38,7 @@ def test_each_line_comes_back_with_its_measures(tmp_path: Path) -> None:
     assert done.exit_code == 0, done.output
     found = [json.loads(line) for line in output.read_text().splitlines()]
     assert [{k: row[k] for k in given} for row, given in zip(found, ROWS, strict=True)] == ROWS
-    assert all({*STANDARDS, COMPOSITE} <= row.keys() for row in found)
+    assert all({*STANDARDS, COPIED, COMPOSITE} <= row.keys() for row in found)
     assert "composite" in done.stderr, "the summary stands beside the output"
     piped = CliRunner().invoke(application(), ["score", "-"], input=lines(*ROWS))
     assert [json.loads(line) for line in piped.stdout.splitlines()] == found
