@@ -2,9 +2,9 @@
 
 A model learns one domain after the other; after each it is examined on all of them. It is a small
 one of 1 M parameters, all of which learn, or, with `--base pretrained`, the base model of
-params.yaml with its upper layers. What is finished is kept under data/benchmarks/lifelong, so that a run that
-was stopped goes on, and `--strategies`, `--orders` and `--seeds` run a part. Maps, curves and the
-table lie beside it.
+params.yaml with its upper layers. What is finished is kept under data/benchmarks/lifelong, so that
+a run that was stopped goes on, and `--strategies`, `--orders` and `--seeds` run a part. Maps,
+curves and the table lie beside it.
 
     python -m benchmarks.lifelong                      # every strategy: two hours on two cores
     python -m benchmarks.lifelong --base pretrained --seeds 1 \

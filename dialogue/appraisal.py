@@ -80,6 +80,19 @@ these from other replies of the same dialogue and of others, set phrases, shuffl
 COPIED, COMPOSITE = "copied", "composite"
 
 
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """What the language model reads at once, and where each response's tokens are in the answer.
+
+    Part 0 of the answer is the trunk's, part n the n-th branch's: `after` has part and place of
+    each response after its context, `alone` the part of it as an opening.
+    """
+
+    tree: Tree
+    after: tuple[tuple[int, slice], ...]
+    alone: tuple[int, ...]
+
+
 class Appraiser:
     """Both models, loaded once."""
 
@@ -114,38 +127,62 @@ class Appraiser:
         """Log-likelihood of each response after its context and as an opening, nats, and tokens."""
         after, alone, counts = np.zeros((3, len(exchanges)))
         for groups in _batches(_nested(exchanges)):
-            trees = [self._tree(exchanges, group) for group in groups]
+            readings = [self._read(exchanges, group) for group in groups]
+            trees = [reading.tree for reading in readings]
             found = log_likelihoods(self._reader, trees, choose_precision("auto"))
-            for group, (_, *branches) in zip(groups, found, strict=True):
-                for place, index in enumerate(group):
-                    after[index] = branches[2 * place].sum()
-                    alone[index] = branches[2 * place + 1].sum()
-                    counts[index] = len(branches[2 * place])
+            for group, reading, parts in zip(groups, readings, found, strict=True):
+                for index, place, (part, span) in zip(
+                    group, reading.alone, reading.after, strict=True
+                ):
+                    after[index] = parts[part][span].sum()
+                    alone[index] = parts[place].sum()
+                    counts[index] = len(parts[place])
             advance(sum(map(len, groups)))
         return after, alone, counts
 
-    def _tree(self, exchanges: Sequence[Exchange], group: Sequence[int]) -> Tree:
-        """The first context as a transcript; each response after its part of it and alone."""
+    def _read(self, exchanges: Sequence[Exchange], group: Sequence[int]) -> _Reading:
+        """The first context as a transcript; each response after its part of it, and alone.
+
+        A response that is the transcript's own next turn is scored where it stands.
+        """
         begin = self._tokenizer.bos_token_id
         start = [] if begin is None else [int(begin)]
-        turns = [
-            self._ids(f"{_speaker(i)}: {text}\n")
-            for i, text in enumerate(exchanges[group[0]].context)
-        ]
-        ends = np.cumsum([0, *map(len, turns)])
-        is_whole = _is_whole(exchanges[group[0]].context)
-        cut = 0 if is_whole else max(0, int(ends[-1]) - _CONTEXT_TOKENS)
-        said = [token for turn in turns for token in turn][cut:]
-        branches = []
+        longest = exchanges[group[0]].context
+        turns = [self._turn(number, text) for number, text in enumerate(longest)]
+        ends = np.cumsum([0, *(len(opening) + len(said) for opening, said in turns)])
+        cut = 0 if _is_whole(longest) else max(0, int(ends[-1]) - _CONTEXT_TOKENS)
+        ids = np.array([*start, *[i for turn in turns for part in turn for i in part][cut:]])
+        mask = np.zeros(len(ids), dtype=np.bool_)
+        branches: list[Branch] = []
+        stands: dict[int, tuple[int, int]] = {}
+        alone, branched = [], {}
         for index in group:
             number = len(exchanges[index].context)
-            opening = self._ids(f"{_speaker(number)}:")
-            ids = self._ids(f" {exchanges[index].response.strip()}\n")[:_RESPONSE_TOKENS]
-            spoken = _encoded([*opening, *ids], len(opening))
+            opening, said = self._turn(number, exchanges[index].response)
+            said = said[:_RESPONSE_TOKENS]
             leaves = len(start) + int(ends[number]) - cut
-            branches += [Branch(leaves, spoken), Branch(len(start), spoken)]
-        trunk = [*start, *said]
-        return Tree(_encoded(trunk, len(trunk)), tuple(branches))
+            spoken = _encoded([*opening, *said], len(opening))
+            if number < len(turns) and turns[number] == (opening, said):
+                first = leaves + len(opening)
+                mask[first : first + len(said)] = True
+                stands[index] = first, first + len(said)
+            else:
+                branches.append(Branch(leaves, spoken))
+                branched[index] = len(branches)
+            branches.append(Branch(len(start), spoken))
+            alone.append(len(branches))
+        before = np.cumsum([0, *mask])
+        after = [
+            (branched[index], slice(None))
+            if index in branched
+            else (0, slice(*(int(before[place]) for place in stands[index])))
+            for index in group
+        ]
+        return _Reading(Tree(Encoded(ids, mask), tuple(branches)), tuple(after), tuple(alone))
+
+    def _turn(self, number: int, text: str) -> tuple[list[int], list[int]]:
+        """The opening of a turn, which is never scored, and what is said with its end."""
+        return self._ids(f"{_speaker(number)}:"), self._ids(f" {text.strip()}\n")
 
     def _ids(self, text: str) -> list[int]:
         ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False)

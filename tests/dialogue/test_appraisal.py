@@ -18,6 +18,8 @@ EXCHANGES = [
     Exchange(("hello there", "hello, how are you?"), "how are you?"),
     Exchange(("are you there?",), "I am fine."),
     Exchange(("hello there",), "hello, how are you?"),
+    Exchange(("hello there",), " hello, how are you? "),
+    Exchange((), "hello there"),
     Exchange(("hello there" * 200, "hello, how are you?"), "I am fine."),
 ]
 
