@@ -87,6 +87,7 @@ def this(
         gradient_clip=1.0,
         tokens_per_step=tokens,
         tokens_per_batch=tokens,
+        min_steps=1,
         checkpoint_seconds=1e9,
         precision="auto",
         seed=1,

@@ -68,12 +68,14 @@ _TRAINING: dict[str, dict[str, float | int]] = {
         "learning_rate": 3e-4,
         "tokens_per_step": 512,
         "tokens_per_batch": 1024,
+        "min_steps": 80,
     },
     "small": {
         "epochs": 2.0,
         "learning_rate": 2e-3,
         "tokens_per_step": 2048,
         "tokens_per_batch": 2048,
+        "min_steps": 1,
     },
 }
 STRATEGIES: dict[str, dict[str, Any]] = {

@@ -156,7 +156,7 @@ def _spearman(one: Floats, other: Floats) -> float:
 def _partial(one: Floats, other: Floats, fixed: Floats) -> float:
     """Spearman's partial correlation: of ranks, what is left beside a third one's."""
     ranks = np.stack([stats.rankdata(each) for each in (one, other, fixed)])
-    (_, ab, ac), (_, _, bc), _ = np.corrcoef(ranks)
+    ab, ac, bc = (float(np.corrcoef(ranks[i], ranks[j])[0, 1]) for i, j in ((0, 1), (0, 2), (1, 2)))
     return float((ab - ac * bc) / np.sqrt((1 - ac**2) * (1 - bc**2)))
 
 

@@ -258,6 +258,8 @@ class Training(Section):
     gradient_clip: float = Field(gt=0)
     tokens_per_step: int = Field(ge=16)
     tokens_per_batch: int = Field(ge=16)
+    min_steps: int = Field(ge=1)
+    """Optimizer steps that a run has at least: they are made smaller where little is learned."""
     checkpoint_seconds: float = Field(gt=0)
     precision: Literal["auto", "bf16", "fp32"]
     compile: Literal["auto", "always", "never"]

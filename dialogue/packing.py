@@ -67,6 +67,7 @@ def plan_steps(
     tokens_per_batch: int,
     tokens_per_step: int,
     seed: int,
+    min_steps: int = 1,
 ) -> Plan:
     """Batches of like length, shuffled by epoch, gathered into optimizer steps.
 
@@ -76,7 +77,11 @@ def plan_steps(
         tokens_per_batch: padded tokens of one forward pass, at most (one sequence at least).
         tokens_per_step: padded tokens of one optimizer step, about.
         seed: the order's seed.
+        min_steps: steps are made smaller where there would be fewer; one sequence at least.
     """
+    if min_steps > 1:
+        most = max(1, int(epochs * lengths.sum()) // min_steps)
+        tokens_per_batch, tokens_per_step = min(tokens_per_batch, most), min(tokens_per_step, most)
     generator = np.random.default_rng(seed)
     batches: list[tuple[int, ...]] = []
     remaining = epochs

@@ -124,6 +124,7 @@ def train(
         tokens_per_batch=settings.tokens_per_batch,
         tokens_per_step=settings.tokens_per_step,
         seed=settings.seed,
+        min_steps=settings.min_steps,
     )
     keep_freed_memory()
     device = choose_device()

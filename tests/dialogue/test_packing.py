@@ -60,3 +60,14 @@ def test_scoring_batches_cover_everything_longest_first() -> None:
     batches = length_batches([3, 50, 20, 40], 64)
     assert sorted(i for batch in batches for i in batch) == [0, 1, 2, 3]
     assert batches[0] == (1,)
+
+
+def test_little_data_is_learned_in_smaller_steps() -> None:
+    lengths = np.full(40, 10, dtype=np.int64)
+    settings = {"epochs": 2.0, "tokens_per_batch": 4_096, "tokens_per_step": 4_096, "seed": 1}
+    assert len(plan_steps(lengths, **settings).steps) == 1
+    plan = plan_steps(lengths, **settings, min_steps=10)
+    assert len(plan.steps) >= 10
+    read = sorted(index for step in plan.steps for part in step for index in part)
+    assert read == sorted([*range(40), *range(40)])
+    assert len(plan_steps(lengths, **settings, min_steps=1_000).steps) == 80, "a dialogue at least"

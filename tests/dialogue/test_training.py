@@ -36,6 +36,7 @@ SETTINGS = Training(
     gradient_clip=1.0,
     tokens_per_step=128,
     tokens_per_batch=128,
+    min_steps=1,
     checkpoint_seconds=1000.0,
     precision="fp32",
     compile="never",

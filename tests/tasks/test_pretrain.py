@@ -27,7 +27,7 @@ max_tokens: 4000
 freeze: {top_layers: null, embeddings: false, norms: false}
 training: {epochs: 2.0, learning_rate: 0.01, warmup_share: 0.1, weight_decay: 0.0,
            gradient_clip: 1.0, tokens_per_step: 512, tokens_per_batch: 512,
-           checkpoint_seconds: 60.0, precision: fp32, compile: never,
+           min_steps: 1, checkpoint_seconds: 60.0, precision: fp32, compile: never,
            frozen_cache: auto, patience: 0, seed: 1}
 """
 

@@ -35,6 +35,7 @@ def settings(strategy: str | tuple[str, ...] = "replay", **changes: dict[str, An
         "learning_rate": 0.01,
         "tokens_per_step": 64,
         "tokens_per_batch": 64,
+        "min_steps": 1,
         "precision": "fp32",
     }
     for part, values in changes.items():
