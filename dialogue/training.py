@@ -16,7 +16,7 @@ from transformers import PreTrainedModel
 
 from dialogue.allocation import keep_freed_memory
 from dialogue.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
-from dialogue.compilation import can_compile
+from dialogue.choices import choose
 from dialogue.config import Training
 from dialogue.distributed import (
     Objective,
@@ -25,8 +25,6 @@ from dialogue.distributed import (
     collect,
     first_before_others,
     is_first,
-    num_processes,
-    outgrows,
     place,
     placed,
     progress_stream,
@@ -41,14 +39,11 @@ from dialogue.early_stopping import HELD_OUT, EarlyStopping
 from dialogue.forward import (
     Forward,
     choose_forward,
-    decoder_layers,
-    frozen_layers,
-    is_lean,
 )
 from dialogue.frozen_states import FrozenStates, frozen_states
 from dialogue.interruption import deferred_interruption
 from dialogue.log import Log
-from dialogue.model import Precision, choose_device, choose_precision
+from dialogue.model import choose_device
 from dialogue.objective import Regularizer
 from dialogue.packing import Batch, Plan, collate, plan_steps, supervised_tokens
 from dialogue.progress import Progress
@@ -57,8 +52,6 @@ from dialogue.repeats import first_alike
 from dialogue.shards import Shard
 
 _FINAL_RATE_SHARE = 0.1
-_COMPILING_PAYS = 3e13
-"""Floating-point operations of a run from which compiling the layers saves more than it costs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +121,7 @@ def train(
     )
     keep_freed_memory()
     device = choose_device()
-    chosen = _choose(model, examples, plan, settings, device)
+    chosen = choose(model, examples, plan, settings, device)
     read = [examples, held_out] if held_out else [examples]
     recipe = recipe_digest(model, read, plan, settings, chosen, besides)
     agree("what is trained", recipe)
@@ -193,57 +186,6 @@ def learning_rate(settings: Training, step: int, num_steps: int) -> float:
     progress = (step - warmup) / max(1, num_steps - warmup)
     cosine = 0.5 * (1 + math.cos(math.pi * progress))
     return settings.learning_rate * (_FINAL_RATE_SHARE + (1 - _FINAL_RATE_SHARE) * cosine)
-
-
-@dataclass(frozen=True, slots=True)
-class _Chosen:
-    """What `auto` came to."""
-
-    precision: Precision
-    compiled: bool
-    cached: bool
-    sharded: bool
-    device: str
-    processes: int
-
-
-def _choose(
-    model: PreTrainedModel, examples: Shard, plan: Plan, settings: Training, device: torch.device
-) -> _Chosen:
-    """By what the model, the machine and the plan are, never by a clock: a resumed run agrees."""
-    lean = is_lean(model)
-    frozen = frozen_layers(model) if lean else 0
-    if settings.frozen_cache == "always" and not frozen:
-        raise ValueError(
-            "training.frozen_cache: the layers at the bottom are not frozen, or draw at random; "
-            "freeze the embeddings and the lowest layers, or set it to never"
-        )
-    if settings.compile == "always" and not (lean and can_compile()):
-        why = "there is no C++ compiler" if lean else f"{type(model).__name__} is not supported"
-        raise ValueError(f"training.compile: {why}; set it to never")
-    sharded = outgrows(model, device)
-    if settings.frozen_cache == "always" and sharded:
-        raise ValueError(
-            "training.frozen_cache: the model outgrows one device, and its shards keep nothing of "
-            "the frozen layers; set it to auto"
-        )
-    reads = sum(len(part) for step in plan.steps for part in step)
-    cached = (frozen > 0 and not sharded) and (
-        settings.frozen_cache == "always"
-        or (settings.frozen_cache == "auto" and reads > len(examples))
-    )
-    tokens = sum(int(examples.lengths[list(p)].sum()) for step in plan.steps for p in step)
-    layers = decoder_layers(model)
-    sizes = [sum(parameter.numel() for parameter in layer.parameters()) for layer in layers]
-    # Two operations a weight and token forwards, four more backwards where it learns.
-    work = tokens * (6 * sum(sizes[frozen:]) + (0 if cached else 2 * sum(sizes[:frozen])))
-    # Of a model in shards, torch would compile every layer anew; for a GPU it takes a minute.
-    pays = work > _COMPILING_PAYS and not sharded and device.type == "cpu"
-    compiled = lean and (
-        settings.compile == "always" or (settings.compile == "auto" and pays and can_compile())
-    )
-    precision = choose_precision(settings.precision)
-    return _Chosen(precision, compiled, cached, sharded, device.type, num_processes())
 
 
 def _frozen(
