@@ -66,7 +66,7 @@ def main() -> int:
     """Make the population, draw exams of it, and count verdicts."""
     quick = quick_wanted(__doc__ or "")
     sizes = _QUICK if quick else _WHOLE
-    trials, points = (20, 4) if quick else (2_000, 400)
+    trials, points = (20, 4) if quick else (2_000, 200)
     gate = _gate()
     people = _population(sizes)
     scenes = {
