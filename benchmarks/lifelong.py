@@ -109,7 +109,7 @@ def main() -> int:
     runs = list(_runs(asked, default))
     for number, (name, order, seed) in enumerate(runs, start=1):
         path = folder / _file_name(name, order, seed, stream, asked.base)
-        if path.exists():
+        if path.exists() or asked.report:
             continue
         print(f"run {number} of {len(runs)}: {name}, {order}, seed {seed}", file=sys.stderr)
         settings = _settings(name, seed, stream, asked.base)
@@ -142,6 +142,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--orders", nargs="+", choices=list(ORDERS), default=list(ORDERS))
     parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3])
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--report", action="store_true", help="run nothing: what is finished")
     parser.add_argument("--quick", action="store_true", help="a smoke run: too small to judge")
     asked = parser.parse_args()
     if asked.quick:
