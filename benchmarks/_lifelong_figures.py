@@ -177,7 +177,11 @@ def table(results: Sequence[Result], default: str) -> list[Row]:
             Row(
                 f"{name}{' (default)' if name == default else ''}",
                 f"{cells['average']:.3f} bits/byte, {hits:.0%} picked",
-                " ".join(f"{k} {v:+.3f}" for k, v in cells.items() if k != "average"),
+                " ".join(
+                    f"{k} {v:+.3f}"
+                    for k, v in cells.items()
+                    if k != "average" and not math.isnan(v)
+                ),
                 f"{seconds:.0f} s, {stored / 1e3:,.0f} kB",
             )
         )
