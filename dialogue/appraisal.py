@@ -2,8 +2,8 @@
 
 Two pretrained models read a context and a response: a small language model says how likely the
 response is after the context and by itself, a sentence encoder how near it is in meaning. They are
-part of the measure, as its weights are: other models would need other weights. docs/metrics.md has
-a section on each measure, and what people think of it.
+part of the measure, as its weights are: other models would need other weights. docs/metrics.md
+says what each measure does not see.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ class Appraiser:
         """Every measure and the composite by name, [N] each.
 
         Args:
-            exchanges: what to appraise; those with equal contexts are read together.
+            exchanges: what to appraise; those of one conversation are read together.
             advance: told how many responses are done since the last call.
         """
         after, alone, counts = self._likelihoods(exchanges, advance)

@@ -31,7 +31,7 @@ def score_command(
     """Appraise responses by their context alone: every measure and a composite, a line each.
 
     Each line of FILE is written again with the measures added. The models are fetched from the
-    package registry once. docs/metrics.md says what each measure sees, and how far people agree.
+    package registry once. docs/metrics.md says what each measure does not see.
     """
     lines = _read(file)
     # Imported here: torch takes seconds, and a fault of the file shows at once.
