@@ -15,6 +15,7 @@ import numpy as np
 from dialogue.metrics import METRICS
 from dialogue.metrics.matrix import Lifelong, Matrix, lifelong
 from dialogue.records import Dialogue
+from dialogue.replies import Reply
 from dialogue.scores import Key, ModelRole, Sample, Score, collect, estimate
 from dialogue.statistics import bootstrap, interval
 
@@ -135,14 +136,11 @@ def matrix_csv(report: Report) -> str:
     return text.getvalue()
 
 
-def samples_markdown(
-    exam: Mapping[str, Sequence[Dialogue]],
-    candidate: Mapping[str, Mapping[str, str]],
-    champion: Mapping[str, Mapping[str, str]],
-) -> str:
+def samples_markdown(exam: Mapping[str, Sequence[Dialogue]], replies: Iterable[Reply]) -> str:
     """A dozen dialogues, domains in turn: what was said, and what the models say."""
+    said = {(reply.model_role, reply.domain, reply.dialogue_id): reply.text for reply in replies}
     by_domain = [
-        [(dialogue, domain) for dialogue in dialogues if dialogue.id in candidate.get(domain, {})]
+        [(each, domain) for each in dialogues if ("candidate", domain, each.id) in said]
         for domain, dialogues in exam.items()
     ]
     mixed = [pair for group in itertools.zip_longest(*by_domain) for pair in group if pair]
@@ -154,9 +152,9 @@ def samples_markdown(
         parts += [f"> **{turn.role}**: {_line(turn.text)}\n>" for turn in shown]
         parts.append("")
         parts.append(f"- human: {_line(dialogue.turns[last].text)}")
-        parts.append(f"- candidate: {_line(candidate[domain][dialogue.id])}")
-        if (reply := champion.get(domain, {}).get(dialogue.id)) is not None:
-            parts.append(f"- champion: {_line(reply)}")
+        for role in ("candidate", "champion"):
+            if (reply := said.get((role, domain, dialogue.id))) is not None:
+                parts.append(f"- {role}: {_line(reply)}")
         parts.append("")
     return "\n".join(parts)
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from dialogue.records import Dialogue, Turn
+from dialogue.replies import Reply
 from dialogue.report import matrix_csv, samples_markdown, summarize
 from dialogue.scores import ModelRole, Score
 
@@ -78,8 +79,13 @@ def test_samples_take_the_domains_in_turn() -> None:
         ]
         for name in ("a", "b", "base")
     }
-    candidate = {"a": {"a0": "hey", "a1": ""}, "b": {"b1": "ho"}}
-    text = samples_markdown(exam, candidate, {"b": {"b1": "hum"}})
+    replies = [
+        Reply("candidate", "a", "a0", "hey"),
+        Reply("candidate", "a", "a1", ""),
+        Reply("candidate", "b", "b1", "ho"),
+        Reply("champion", "b", "b1", "hum"),
+    ]
+    text = samples_markdown(exam, replies)
     headings = [line for line in text.splitlines() if line.startswith("## ")]
     assert headings == ["## a · a0", "## b · b1", "## a · a1"]
     assert "> **user**: hi ⏎ there" in text

@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from dialogue.replies import Reply, read_replies, write_replies
+from dialogue.scores import write_scores
+
+REPLIES = [
+    Reply("candidate", "chitchat", "a", "Hello.\nHow are you?"),
+    Reply("champion", "chitchat", "a", ""),
+]
+
+
+@pytest.mark.parametrize("replies", [REPLIES, []])
+def test_replies_come_back_as_they_were_written(tmp_path: Path, replies: list[Reply]) -> None:
+    write_replies(tmp_path / "scores" / "replies.parquet", replies)
+    assert read_replies(tmp_path / "scores" / "replies.parquet") == replies
+
+
+def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "replies.parquet"
+    with pytest.raises(ValueError, match=r"replies\.parquet: no such replies file"):
+        read_replies(path)
+    write_scores(path, [])
+    with pytest.raises(ValueError, match="expected .*'text'"):
+        read_replies(path)
+    path.write_bytes(b"PAR1 damaged")
+    with pytest.raises(ValueError, match="damaged replies"):
+        read_replies(path)
