@@ -24,7 +24,7 @@ def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"replies\.parquet: no such replies file"):
         read_replies(path)
     write_scores(path, [])
-    with pytest.raises(ValueError, match="expected .*'text'"):
+    with pytest.raises(ValueError, match=r"expected .*'text'"):
         read_replies(path)
     path.write_bytes(b"PAR1 damaged")
     with pytest.raises(ValueError, match="damaged replies"):
