@@ -462,6 +462,8 @@ class Gate(Section):
     alpha: float = Field(gt=0, lt=1)
     resamples: int = Field(ge=100)
     min_dialogues: int = Field(ge=2)
+    second_look: int = Field(default=0, ge=0)
+    """Dialogues of a domain, at most, where the first look decides nothing; 0: none is taken."""
     seed: int
     rules: tuple[Rule, ...] = Field(min_length=1)
 

@@ -100,6 +100,9 @@ class Project:
             champion=champion,
             exam_digest="e" * 64,
             evidence_digest=file_digest(files.evidence),
+            look=1,
+            looks=1,
+            alpha=0.05,
             rules=(
                 Finding(
                     "fluent", "response_perplexity", "chitchat", "bound", "passed", "30 | below 60"
