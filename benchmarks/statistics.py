@@ -2,10 +2,10 @@
 
 Two small models learn the same real dialogues from different seeds; their bits on every held-out
 dialogue are the population. A trial draws an exam of it with replacement and asks `judge` for a
-verdict by the likelihood rules of params.yaml, and where that is INCONCLUSIVE looks once more at an
-exam twice as large. Where nothing shall differ, a coin decides for each dialogue which model is
-called the candidate; a change multiplies the candidate's bits. There is no peer: the bounds are what
-the tests promise. Curves lie under data/benchmarks/statistics.
+verdict by the likelihood rules of params.yaml; where that is INCONCLUSIVE, once more on an exam
+twice as large. Where nothing shall differ, a coin decides for each dialogue which model is called
+the candidate; a change multiplies the candidate's bits. There is no peer: the bounds are what the
+tests promise. Curves lie under data/benchmarks/statistics.
 
     python -m benchmarks.statistics
     python -m benchmarks.statistics --quick    # a smoke run, too small to judge
@@ -167,9 +167,9 @@ def _verdict(people: Population, gate: Gate, scene: Scene, trial: int) -> Decisi
         gain = drawn[:, 2] - ours
         for look, size in zip(scores, (scene.num_dialogues, len(drawn)), strict=True):
             weights = drawn[:size, 3]
-            look += _scores("candidate", domain, "bits_per_byte", ours[:size], weights)
-            look += _scores("champion", domain, "bits_per_byte", theirs[:size], weights)
-            look += _scores("candidate", domain, "gain_over_base", gain[:size], weights)
+            look.extend(_scores("candidate", domain, "bits_per_byte", ours[:size], weights))
+            look.extend(_scores("champion", domain, "bits_per_byte", theirs[:size], weights))
+            look.extend(_scores("candidate", domain, "gain_over_base", gain[:size], weights))
     decision: Decision = "INCONCLUSIVE"
     for number, look in enumerate(scores, start=1):
         if decision == "INCONCLUSIVE":
