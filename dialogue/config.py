@@ -479,7 +479,15 @@ class Promote(Section):
 
     approval: Literal["auto", "manual"]
     smoke_prompts: tuple[str, ...] = Field(min_length=1)
+    smoke_repeats: int = Field(ge=1)
+    """How often each is asked, by another seed each time."""
     smoke_seconds: float = Field(gt=0)
+    """For one answer; a longer one ends the test."""
+    max_start_seconds: float = Field(gt=0)
+    max_p95_seconds: float = Field(gt=0)
+    """Of the answers, nineteen of twenty at least."""
+    max_memory_mib: float = Field(gt=0)
+    """Of resident memory, at its peak."""
 
 
 class Serve(Section):

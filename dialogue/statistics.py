@@ -94,8 +94,8 @@ def _draw(generator: np.random.Generator, num_clusters: int, resamples: int) -> 
 def interval(sample: Bootstrap, confidence: float = 0.95) -> tuple[float, float]:
     """Two-sided BCa interval: Efron 1987, "Better bootstrap confidence intervals", equation 3.8.
 
-    Its levels are expanded for small samples (Hesterberg 2015, "What teachers should know about the
-    bootstrap", section 5.3): a bootstrap's spread is that of n - 1 in n, and its tails are too thin.
+    Its levels are expanded for small samples, where a bootstrap's spread is that of n - 1 in n and
+    its tails are too thin: Hesterberg 2015, "What teachers should know about the bootstrap".
     NaN where the estimate, or every resample, is undefined.
     """
     if np.isnan(sample.estimate) or len(sample.resampled) == 0:

@@ -124,7 +124,7 @@ def project(
 @pytest.fixture
 def answers() -> Any:
     """A smoke test that looks at the folder it is given, and is content."""
-    return lambda folder: {"files": len(list(folder.iterdir()))}
+    return lambda folder: {"sentence": "PASS", "files": len(list(folder.iterdir()))}
 
 
 def _dialogue(domain: str) -> Dialogue:
