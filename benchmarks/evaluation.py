@@ -13,10 +13,7 @@ compared. Growth is measured on the exam of the job, on a quarter, a half and al
 from __future__ import annotations
 
 import functools
-import os
-import shutil
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Sequence
@@ -26,6 +23,7 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
+from benchmarks._job import call, clone
 from benchmarks.form import Bound, Row, alternate, paired_ratio, quick_wanted, report
 from dialogue.config import Evaluate, Params, load_params
 from dialogue.encoding import Encoder
@@ -35,7 +33,6 @@ from dialogue.metrics import Floats
 from dialogue.metrics.likelihood import Branch, log_likelihoods
 from dialogue.model import autocast, choose_precision, load_model, load_tokenizer
 from dialogue.records import Dialogue, read_dialogues
-from tasks._environment import quiet_environment
 from tasks.releases import Release, open_store, record
 from tasks.settings import edited_params
 
@@ -98,17 +95,9 @@ def main() -> int:
 
 def _run_job(quick: bool) -> tuple[Path, float]:
     """A clone of the project in which `dvc repro` ran from nothing, and its seconds."""
-    job = (_JOB / ("quick" if quick else "job")).resolve()
-    shutil.rmtree(job, ignore_errors=True)
-    job.parent.mkdir(parents=True, exist_ok=True)
-    subprocess.run(["git", "clone", "-q", ".", str(job)], check=True)
-    quiet_environment(job)
-    os.environ["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    os.environ["PYTHONPATH"] = str(job)
-    if quick:
-        _call(job, "perennial", "profile", "tiny")
+    job = clone(_JOB / ("quick" if quick else "job"), "tiny" if quick else "default")
     began = time.perf_counter()
-    _call(job, "dvc", "repro")
+    call(job, "dvc", "repro")
     return job, time.perf_counter() - began
 
 
@@ -124,15 +113,9 @@ def _examine_again(job: Path, params: Params, rounds: int) -> float:
     seconds = []
     for _ in range(rounds):
         began = time.perf_counter()
-        _call(job, "dvc", "repro", "--force", "--single-item", stage)
+        call(job, "dvc", "repro", "--force", "--single-item", stage)
         seconds.append(time.perf_counter() - began)
     return statistics.median(seconds)
-
-
-def _call(job: Path, *command: str) -> None:
-    done = subprocess.run(command, cwd=job, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise SystemExit(f"{' '.join(command)} failed:\n{done.stderr[-2000:]}")
 
 
 def _exam(job: Path, params: Params) -> dict[str, list[Dialogue]]:
