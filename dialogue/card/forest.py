@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
 from dialogue.metrics import METRICS
 
@@ -18,7 +18,7 @@ _LINEAR = 0.02
 
 _PADDING = 0.06
 _TICKS = (0.0, 0.02, 0.1, 0.5, 0.05, 0.2, 1.0, 0.01, 2.0, 5.0, 10.0, 100.0)
-_TICK_DISTANCE = 11.0
+_TICK_DISTANCE = 14.0
 _HALF = 47.0
 
 
@@ -84,7 +84,7 @@ class ChangeScale:
         )
 
     def _placed(self, change: float | None) -> float | None:
-        return self.position(change) if is_number(change) else None  # type: ignore[arg-type]
+        return self.position(change) if is_number(change) else None
 
     def _turned(self, change: float) -> float:
         return math.asinh(change / self._linear)
@@ -131,6 +131,6 @@ def asks_at_least(finding: Mapping[str, Any]) -> bool:
     return METRICS[finding["metric"]].sign > 0 if finding["metric"] in METRICS else True
 
 
-def is_number(value: object) -> bool:
+def is_number(value: object) -> TypeGuard[float]:
     """Whether a value of a report is there and finite."""
     return isinstance(value, int | float) and math.isfinite(value)

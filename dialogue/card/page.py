@@ -21,6 +21,9 @@ _FOLDER = Path(__file__).parent
 _DECISIONS = {"PROMOTE": ("✓", "passed"), "REJECT": ("✗", "failed")}
 _MARKS = {"passed": "✓", "failed": "✗", "undecided": "?", "not counted": "–"}
 _ABSENT = "–"
+_NUM_DECISIVE = 6
+"""Findings that are named under the sentence where several decided."""
+
 _STRONGEST = 70.0
 """Per cent of colour in the deepest cell of the heat map: its number stays readable."""
 
@@ -37,6 +40,7 @@ def render_page(content: Mapping[str, Any]) -> str:
     environment.filters |= {
         "number": number,
         "percent": percent,
+        "signed": signed,
         "change": change,
         "count": count,
         "duration": duration,
@@ -51,12 +55,22 @@ def render_page(content: Mapping[str, Any]) -> str:
         for finding in rule["findings"]
     )
     rules = [_rule(rule, scale) for rule in content["rules"]]
+    seen: set[str] = set()
+    for rule in rules:
+        rule["explained"] = bool(rule["definition"]) and rule["metric"] not in seen
+        seen.add(rule["metric"])
+    findings = [finding for rule in rules for finding in rule["findings"]]
+    decisive = [f for f in findings if f["state"] == "failed"] or [
+        f for f in findings if f["state"] == "undecided"
+    ]
     return environment.get_template("page.html").render(
         card=content,
         symbol=symbol,
         tone=tone,
         sentence=content["sentence"].removeprefix(f"{content['verdict']}: "),
         marks=_MARKS,
+        decisive=decisive,
+        num_decisive=_NUM_DECISIVE,
         comparing=[rule for rule in rules if rule["kind"] != "bound"],
         absolute=[rule for rule in rules if rule["kind"] == "bound"],
         ticks=scale.ticks(),
@@ -71,19 +85,25 @@ def render_page(content: Mapping[str, Any]) -> str:
 
 def number(value: object) -> str:
     """Four digits, or a dash."""
-    return f"{value:.4g}" if is_number(value) else _ABSENT
+    return f"{value:.4g}".replace("-", "−") if is_number(value) else _ABSENT
+
+
+def signed(value: object) -> str:
+    """Three digits, with the sign that a difference has."""
+    return f"{value:+.3g}".replace("-", "−") if is_number(value) else _ABSENT
 
 
 def percent(value: object) -> str:
     """0.02 as 2 %."""
-    return f"{100 * value:.3g} %" if is_number(value) else _ABSENT  # type: ignore[operator]
+    return f"{100 * value:.3g} %" if is_number(value) else _ABSENT
 
 
 def change(value: object) -> str:
     """0.02 as +2.0 %: with its sign, and as many digits as a forest plot can show."""
     if not is_number(value):
         return _ABSENT
-    assert isinstance(value, int | float)
+    if value == 0:
+        return "0"
     digits = 0 if abs(value) >= 1 else 1
     return f"{100 * value:+.{digits}f} %".replace("-", "−")
 
@@ -97,7 +117,6 @@ def duration(seconds: object) -> str:
     """In seconds, minutes or hours."""
     if not is_number(seconds):
         return _ABSENT
-    assert isinstance(seconds, int | float)
     for limit, unit, name in ((100, 1, "s"), (6000, 60, "min")):
         if seconds < limit:
             return f"{seconds / unit:.3g} {name}"
@@ -108,7 +127,6 @@ def size(num_bytes: object) -> str:
     """In kB or MB."""
     if not is_number(num_bytes):
         return _ABSENT
-    assert isinstance(num_bytes, int | float)
     return f"{num_bytes / 1e6:.1f} MB" if num_bytes >= 1e6 else f"{num_bytes / 1e3:.0f} kB"
 
 
