@@ -2,9 +2,10 @@
 
 Two small models learn the same real dialogues from different seeds; their bits on every held-out
 dialogue are the population. A trial draws an exam of it with replacement and asks `judge` for a
-verdict by the likelihood rules of params.yaml. Where nothing shall differ, a coin decides for each
-dialogue which model is called the candidate; a change multiplies the candidate's bits. There is no
-peer: the bounds are what the tests promise. Curves lie under data/benchmarks/statistics.
+verdict by the likelihood rules of params.yaml; where that is INCONCLUSIVE, once more on an exam
+twice as large. Where nothing shall differ, a coin decides for each dialogue which model is called
+the candidate; a change multiplies the candidate's bits. There is no peer: the bounds are what the
+tests promise. Curves lie under data/benchmarks/statistics.
 
     python -m benchmarks.statistics
     python -m benchmarks.statistics --quick    # a smoke run, too small to judge
@@ -71,6 +72,7 @@ def main() -> int:
     people = _population(sizes)
     scenes = {
         "the same": Scene(),
+        "the same, as few as by default": Scene(num_dialogues=40),
         "a regression": Scene(regression=_REGRESSION, gain=_GAIN),
         "a gain": Scene(gain=_GAIN),
     }
@@ -92,7 +94,7 @@ def main() -> int:
     print(f"picture: {_FOLDER / 'power.png'}", file=sys.stderr)
     rows = [
         Row(
-            f"{name}, {_DIALOGUES} dialogues",
+            f"{name}, {scenes[name].num_dialogues} dialogues",
             " ".join(f"{k} {v / trials:.3f}" for k, v in c.items()),
             "",
             "",
@@ -106,6 +108,7 @@ def main() -> int:
     allowed = gate.alpha + 2 * np.sqrt(gate.alpha * (1 - gate.alpha) / trials)
     figures = {
         "aa_false_promotion": found["the same"]["PROMOTE"] / trials,
+        "aa_false_promotion_40": found["the same, as few as by default"]["PROMOTE"] / trials,
         "power_regression": found["a regression"]["REJECT"] / trials,
         "regression_promoted": found["a regression"]["PROMOTE"] / trials,
         "power_gain": found["a gain"]["PROMOTE"] / trials,
@@ -115,9 +118,10 @@ def main() -> int:
     }
     bounds: dict[str, Bound] = {
         "aa_false_promotion": ("max", float(allowed)),
+        "aa_false_promotion_40": ("max", float(allowed)),
         "power_regression": ("min", 0.95),
         "power_gain": ("min", 0.80),
-        "coverage_95_least": ("min", 0.93),
+        "coverage_95": ("min", 0.93),
         "coverage_95_most": ("max", 0.97),
     }
     return report("statistics", rows, figures, bounds, quick=quick)
@@ -148,11 +152,11 @@ def _verdicts(
 
 
 def _verdict(people: Population, gate: Gate, scene: Scene, trial: int) -> Decision:
-    """Of one drawn exam."""
+    """Of one drawn exam, or of that and as much again."""
     generator = np.random.default_rng([23, trial])
-    scores: list[Score] = []
+    scores: list[list[Score]] = [[], []]
     for domain, whole in people.items():
-        drawn = whole[generator.integers(len(whole), size=scene.num_dialogues)]
+        drawn = whole[generator.integers(len(whole), size=2 * scene.num_dialogues)]
         swapped = generator.random(len(drawn)) < 0.5
         ours = np.where(swapped, drawn[:, 1], drawn[:, 0])
         theirs = np.where(swapped, drawn[:, 0], drawn[:, 1])
@@ -160,18 +164,26 @@ def _verdict(people: Population, gate: Gate, scene: Scene, trial: int) -> Decisi
             ours = ours * (1 - scene.gain)
         elif domain == _EARLIER[0]:
             ours = ours * (1 + scene.regression)
-        for name, bits in (("candidate", ours), ("champion", theirs)):
-            scores += _scores(name, domain, "bits_per_byte", bits, drawn[:, 3])
-        scores += _scores("candidate", domain, "gain_over_base", drawn[:, 2] - ours, drawn[:, 3])
-    verdict = judge(
-        scores,
-        gate,
-        Candidate(_TARGET, "candidate", "parent"),
-        "champion",
-        exam_digest="",
-        evidence_digest="",
-    )
-    return verdict.verdict
+        gain = drawn[:, 2] - ours
+        for look, size in zip(scores, (scene.num_dialogues, len(drawn)), strict=True):
+            weights = drawn[:size, 3]
+            look.extend(_scores("candidate", domain, "bits_per_byte", ours[:size], weights))
+            look.extend(_scores("champion", domain, "bits_per_byte", theirs[:size], weights))
+            look.extend(_scores("candidate", domain, "gain_over_base", gain[:size], weights))
+    decision: Decision = "INCONCLUSIVE"
+    for number, look in enumerate(scores, start=1):
+        if decision == "INCONCLUSIVE":
+            decision = judge(
+                look,
+                gate,
+                Candidate(_TARGET, "candidate", "parent"),
+                "champion",
+                exam_digest="",
+                evidence_digest="",
+                look=number,
+                looks=len(scores),
+            ).verdict
+    return decision
 
 
 def _scores(role: str, domain: str, metric: str, values: Floats, weights: Floats) -> list[Score]:

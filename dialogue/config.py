@@ -462,6 +462,8 @@ class Gate(Section):
     alpha: float = Field(gt=0, lt=1)
     resamples: int = Field(ge=100)
     min_dialogues: int = Field(ge=2)
+    second_look: int = Field(default=0, ge=0)
+    """Dialogues of a domain, at most, where the first look decides nothing; 0: none is taken."""
     seed: int
     rules: tuple[Rule, ...] = Field(min_length=1)
 
@@ -486,7 +488,15 @@ class Promote(Section):
 
     approval: Literal["auto", "manual"]
     smoke_prompts: tuple[str, ...] = Field(min_length=1)
+    smoke_repeats: int = Field(ge=1)
+    """How often each is asked, by another seed each time."""
     smoke_seconds: float = Field(gt=0)
+    """For one answer; a longer one ends the test."""
+    max_start_seconds: float = Field(gt=0)
+    max_p95_seconds: float = Field(gt=0)
+    """Of the answers, nineteen of twenty at least."""
+    max_memory_mib: float = Field(gt=0)
+    """Of resident memory, at its peak."""
 
 
 class Serve(Section):

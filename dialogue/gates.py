@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -14,6 +15,9 @@ from dialogue.verdict import Candidate, Finding, Verdict, decide
 
 BASE = "base"
 
+_FINENESS = 4
+"""Resamples over what the smallest p-value needs, for Holm's strictest test to be passed at all."""
+
 
 def judge(
     scores: Sequence[Score],
@@ -23,8 +27,13 @@ def judge(
     *,
     exam_digest: str,
     evidence_digest: str,
+    look: int = 1,
+    looks: int = 1,
 ) -> Verdict:
     """Hold the candidate's scores against every rule.
+
+    Of several looks at growing scores each has its equal part of α (Bonferroni), so that together
+    they promote by luck no more often than one would.
 
     Args:
         scores: of the candidate and, where there is one, the champion, on the same dialogues.
@@ -33,6 +42,8 @@ def judge(
         champion: digest of the reigning model; None: rules that compare do not count.
         exam_digest: of the dialogues; passed on.
         evidence_digest: SHA-256 of the scores; passed on.
+        look: which look at this candidate this is, from 1.
+        looks: how many there may be; to be settled before the first.
 
     Raises:
         ValueError: no rules, an unknown metric or slice, or scores of other models than named.
@@ -40,13 +51,20 @@ def judge(
     _check_models(scores, candidate, champion)
     evidence = Evidence(collect(scores), gate, champion)
     _check_rules(gate.rules, evidence.domains)
-    findings = [
-        KINDS[rule.kind](rule, domain, evidence)
+    asked = [
+        (rule, domain)
         for whole in gate.rules
         for rule in _one_sided(whole)
         for domain in _domains(rule, candidate.domain, evidence.domains)
     ]
-    findings = _corrected(findings, gate.alpha)
+    alpha = gate.alpha / looks
+    resamples = max(gate.resamples, math.ceil(_FINENESS * len(asked) / alpha))
+    evidence = replace(
+        evidence, gate=gate.model_copy(update={"alpha": alpha, "resamples": resamples})
+    )
+    findings = _corrected(
+        [KINDS[rule.kind](rule, domain, evidence) for rule, domain in asked], alpha
+    )
     verdict, sentence = decide(findings, candidate, champion)
     return Verdict(
         verdict=verdict,
@@ -55,6 +73,9 @@ def judge(
         champion=champion,
         exam_digest=exam_digest,
         evidence_digest=evidence_digest,
+        look=look,
+        looks=looks,
+        alpha=alpha,
         rules=tuple(findings),
         metrics=values_of(evidence.samples, "candidate"),
     )

@@ -94,11 +94,13 @@ def _draw(generator: np.random.Generator, num_clusters: int, resamples: int) -> 
 def interval(sample: Bootstrap, confidence: float = 0.95) -> tuple[float, float]:
     """Two-sided BCa interval: Efron 1987, "Better bootstrap confidence intervals", equation 3.8.
 
+    Its levels are expanded for small samples, where a bootstrap's spread is that of n - 1 in n and
+    its tails are too thin: Hesterberg 2015, "What teachers should know about the bootstrap".
     NaN where the estimate, or every resample, is undefined.
     """
     if np.isnan(sample.estimate) or len(sample.resampled) == 0:
         return (float("nan"), float("nan"))
-    tail = (1 - confidence) / 2
+    tail = _expanded((1 - confidence) / 2, sample.num_clusters)
     levels = [_corrected_level(sample, tail), _corrected_level(sample, 1 - tail)]
     low, high = np.quantile(sample.resampled, levels, method="inverted_cdf")
     return float(low), float(high)
@@ -122,7 +124,7 @@ def p_value(sample: Bootstrap, threshold: float) -> float:
     bias = _bias(sample)
     distance = float(special.ndtri(reached)) - bias
     corrected = _stretched(distance, -sample.acceleration) - bias
-    return float(np.clip(special.ndtr(corrected), smallest, 1.0))
+    return float(np.clip(_shrunk(corrected, sample.num_clusters), smallest, 1.0))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -183,6 +185,22 @@ def _corrected_level(sample: Bootstrap, level: float) -> float:
     bias = _bias(sample)
     shifted = bias + float(special.ndtri(level))
     return float(special.ndtr(bias + _stretched(shifted, sample.acceleration)))
+
+
+def _expanded(tail: float, num_clusters: int) -> float:
+    """The nominal level at which so few clusters leave `tail` outside, by Student's t."""
+    if num_clusters < 2:
+        return tail
+    quantile = special.stdtrit(num_clusters - 1, tail)
+    return float(special.ndtr(math.sqrt(num_clusters / (num_clusters - 1)) * quantile))
+
+
+def _shrunk(distance: float, num_clusters: int) -> float:
+    """The tail that an expanded interval leaves at a distance of normal spreads."""
+    if num_clusters < 2:
+        return float(special.ndtr(distance))
+    shorter = math.sqrt((num_clusters - 1) / num_clusters) * distance
+    return float(special.stdtr(num_clusters - 1, shorter))
 
 
 def _stretched(distance: float, acceleration: float) -> float:

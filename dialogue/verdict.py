@@ -69,6 +69,8 @@ class Verdict:
         champion: digest of the model the candidate was compared with; None: there was none.
         exam_digest: of the dialogues both were scored on.
         evidence_digest: SHA-256 of the scores.
+        look: which look at the candidate decided, of the `looks` that were foreseen.
+        alpha: what each look may err by: the gate's α over the looks.
         metrics: the candidate's, domain → metric → value.
     """
 
@@ -78,6 +80,9 @@ class Verdict:
     champion: str | None
     exam_digest: str
     evidence_digest: str
+    look: int
+    looks: int
+    alpha: float
     rules: tuple[Finding, ...]
     metrics: dict[str, dict[str, float]]
 
@@ -91,7 +96,8 @@ class Verdict:
             f"**{self.sentence}**",
             "",
             f"Candidate {self.candidate.domain} `{self.candidate.digest[:12]}`, "
-            + (f"champion `{self.champion[:12]}`." if self.champion else "no champion yet."),
+            + (f"champion `{self.champion[:12]}`. " if self.champion else "no champion yet. ")
+            + f"Look {self.look} of at most {self.looks}, at α = {self.alpha:g}.",
             "",
             "| rule | domain | metric | value | interval | bound | champion | p (Holm) | result |",
             "|---|---|---|---|---|---|---|---|---|",

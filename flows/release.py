@@ -90,7 +90,7 @@ def _register(params: Params, project: Path) -> Registration:
         project,
         model=project / rounds.candidate_folder(graph, domain),
         verdict=project / graph.output("gate", "*.json"),
-        evidence=project / graph.output(f"evaluate@{domain}", "scores/*") / rounds.EVIDENCE,
+        evidence=project / graph.output("gate", "evidence") / rounds.EVIDENCE,
         data=project / graph.output(f"validate@{domain}", "data/valid/*").parent,
     )
 

@@ -17,7 +17,7 @@ from tasks.settings import append_entry, edited_params
 PARAMS = "params.yaml"
 FEEDBACK = "feedback_"
 EVIDENCE = "rows.parquet"
-"""Among a domain's scores: one row per dialogue and metric, what the verdict rests on."""
+"""Among the gate's outputs: one row per dialogue and metric, what the verdict rests on."""
 
 
 def begin_round(project: Path, graph: Graph) -> bool:

@@ -109,5 +109,4 @@ def _say(promotion: Promotion) -> None:
         return
     before = f"; before it, {promotion.previous.name}" if promotion.previous else ""
     console.print(f"[bold]{name} is champion now[/bold]{before}.")
-    if p95 := promotion.smoke.get("p95_seconds"):
-        console.print(f"  smoke test passed; 95 % of its answers within {p95:.1f} s", style="dim")
+    console.print(f"  served: {promotion.smoke['sentence']}", style="dim", markup=False)

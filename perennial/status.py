@@ -37,11 +37,8 @@ def _print_champion(console: Console, store: Store) -> None:
     if champion is None:
         console.print("[bold]There is no champion yet[/bold]; `perennial run` makes one.")
         return
-    entry = next(
-        entry
-        for entry in reversed(releases.journal(store))
-        if entry.digest == champion.digest and entry.action in releases.MOVES
-    )
+    entries = [e for e in reversed(releases.journal(store)) if e.digest == champion.digest]
+    entry = next(entry for entry in entries if entry.action in releases.MOVES)
     console.print(
         f"[bold]champion {champion.name}[/bold]  {champion.verdict['candidate']['domain']}  "
         f"{champion.digest[:12]}"
@@ -50,6 +47,8 @@ def _print_champion(console: Console, store: Store) -> None:
     if entry.action != "promote":
         console.print(f"  reason: {entry.reason}", markup=False)
     print_verdict(console, entry.verdict or champion.verdict)
+    if served := next((entry for entry in entries if entry.action == "smoke test"), None):
+        console.print(f"  served: {served.reason}", markup=False)
 
 
 def _print_candidate(console: Console, project: Path, params: Params, store: Store) -> None:

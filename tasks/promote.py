@@ -14,7 +14,11 @@ from tasks._verdict import EVIDENCE, VERDICT, check_verdict, read_verdict
 from tasks.releases import MOVES, Conflict, Entry, Release, Store
 
 Smoke = Callable[[Path], Mapping[str, object]]
-"""Starts a real server on a model folder, asks it, and reports; ValueError where it fails."""
+"""Starts a real server on a model folder, asks it, and reports a `sentence`; ValueError where it
+fails."""
+
+INFRASTRUCTURE = "infrastructure"
+"""The version's tag that says how its server did."""
 
 _BY_HAND = "MLflow UI"
 _OVERRIDE_TAG = "override"
@@ -96,7 +100,7 @@ def promote(
         _check_allowed(store, release, previous, evidence_digest)
         expected = release.verdict["champion"]
     _approve(params, store, release, approved_by, reason)
-    report = _smoke_test(store, release, folder, smoke, actor)
+    report = _smoke_test(params, project, store, release, folder, smoke, actor)
     releases.compare_and_set(
         store,
         expected,
@@ -139,7 +143,7 @@ def rollback(
     if target.digest == current.digest:
         return Promotion(target, current, changed=False)
     folder = releases.model_folder(store, target.digest)
-    report = _smoke_test(store, target, folder, smoke, actor)
+    report = _smoke_test(params, project, store, target, folder, smoke, actor)
     releases.compare_and_set(
         store, current.digest, target, action="rollback", actor=actor, reason=reason
     )
@@ -228,14 +232,27 @@ def _approve(
 
 
 def _smoke_test(
-    store: Store, release: Release, folder: Path, smoke: Smoke, actor: str
+    params: Params,
+    project: Path,
+    store: Store,
+    release: Release,
+    folder: Path,
+    smoke: Smoke,
+    actor: str,
 ) -> Mapping[str, object]:
+    """The infrastructure verdict, written beside the version and into the journal."""
+    name = params.register_.model_name
     try:
-        return smoke(folder)
+        report = smoke(folder)
     except (ValueError, OSError) as error:
         why = f"the smoke test failed: {error}"
+        registry.tag_version(project, name, release.version, {INFRASTRUCTURE: f"FAIL: {error}"})
         releases.append(store, action="refuse", release=release, actor=actor, reason=why)
         raise Refused(f"{release.name}: {why}; the champion stays") from error
+    sentence = str(report["sentence"])
+    registry.tag_version(project, name, release.version, {INFRASTRUCTURE: sentence})
+    releases.append(store, action="smoke test", release=release, actor=actor, reason=sentence)
+    return report
 
 
 def _rollback_target(store: Store, current: Release, version: int | None) -> Release:

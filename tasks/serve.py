@@ -6,7 +6,6 @@ import argparse
 import contextlib
 import errno
 import logging
-import math
 import os
 import signal
 import socket
@@ -24,6 +23,7 @@ import psutil
 import yaml
 
 from dialogue.config import Params, load_params
+from dialogue.infrastructure import judge_server
 from dialogue.manifest import read_manifest
 from tasks import releases
 from tasks._environment import quiet_environment
@@ -41,10 +41,8 @@ REPLIES = Path("feedback") / "replies.sqlite"
 _MAX_CONNECTIONS = 512
 _GRACE_SECONDS = 30
 """How long replies that have begun may take to end when the server is told to stop."""
-_START_SECONDS = 180.0
 _STOP_SECONDS = 15.0
 _SMOKE_TOKENS = 64
-_SMOKE_SEED = 0
 _USER_ERROR = 2
 
 
@@ -112,40 +110,47 @@ def to_be_served(params: Params, *, project: Path, model_folder: Path | None) ->
 def smoke(params: Params, folder: Path) -> dict[str, Any]:
     """Serve a model folder in a process of its own, and talk to it as a client would.
 
-    Every prompt of `promote.smoke_prompts` must be answered with text, within
-    `promote.smoke_seconds`, by the model that the folder holds. The process ends in any case.
+    Every prompt of `promote.smoke_prompts` must be answered with text, `smoke_repeats` times, each
+    within `smoke_seconds`, by the model that the folder holds; and the server must keep `promote`'s
+    bounds of time and memory. The process ends in any case.
 
     Returns:
-        `answers` (prompt, text, seconds, model), `p95_seconds`, `peak_rss_mib`, `start_seconds`.
+        `answers` (prompt, text, seconds, model), and the verdict: `sentence`, `num_answers`,
+        `checks` (name, value, bound, unit, setting, passed).
 
     Raises:
         ValueError: what failed, and what the server said of it.
     """
     digest = str(read_manifest(folder)["digest"])
+    settings = params.promote
     with tempfile.TemporaryDirectory(prefix="perennial-smoke-") as scratch:
         # A project of its own: what is said here must not become feedback.
         project = Path(scratch)
-        settings = params.model_dump(mode="json", by_alias=True)
-        (project / "params.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
+        values = params.model_dump(mode="json", by_alias=True)
+        (project / "params.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
         port = _free_port()
         begun = time.monotonic()
         with (
             _server(project, folder.resolve(), port) as process,
             httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client,
         ):
-            _await_ready(client, process, project, digest)
+            _await_ready(client, process, project, digest, settings.max_start_seconds)
             start_seconds = time.monotonic() - begun
-            answers, peak = [], 0
-            for prompt in params.promote.smoke_prompts:
-                answers.append(_ask(client, prompt, digest, params.promote.smoke_seconds))
-                peak = max(peak, psutil.Process(process.pid).memory_info().rss)
-    seconds = sorted(float(answer["seconds"]) for answer in answers)
-    return {
-        "answers": answers,
-        "p95_seconds": seconds[math.ceil(0.95 * len(seconds)) - 1],
-        "peak_rss_mib": peak / 2**20,
-        "start_seconds": start_seconds,
-    }
+            answers = [
+                _ask(client, prompt, digest, settings.smoke_seconds, seed)
+                for seed in range(settings.smoke_repeats)
+                for prompt in settings.smoke_prompts
+            ]
+            peak = _peak_rss_mib(process.pid)
+    found = judge_server(
+        start_seconds=start_seconds,
+        answer_seconds=[float(answer["seconds"]) for answer in answers],
+        peak_rss_mib=peak,
+        bounds=settings,
+    )
+    if found.failures:
+        raise ValueError(f"infrastructure {found.sentence}")
+    return {"answers": answers, **found.to_json()}
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -222,10 +227,24 @@ def _server(project: Path, folder: Path, port: int) -> Iterator[subprocess.Popen
             process.stdin.close()
 
 
+def _peak_rss_mib(pid: int) -> float:
+    """The most resident memory of a process so far; what it has now where the system keeps none."""
+    status = Path(f"/proc/{pid}/status")
+    if status.is_file():
+        for line in status.read_text(encoding="ascii", errors="replace").splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) / 1024
+    return float(psutil.Process(pid).memory_info().rss) / 2**20
+
+
 def _await_ready(
-    client: httpx.Client, process: subprocess.Popen[bytes], project: Path, digest: str
+    client: httpx.Client,
+    process: subprocess.Popen[bytes],
+    project: Path,
+    digest: str,
+    seconds: float,
 ) -> None:
-    deadline = time.monotonic() + _START_SECONDS
+    deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if process.poll() is not None:
             raise ValueError(
@@ -237,7 +256,8 @@ def _await_ready(
                 return
         time.sleep(0.05)
     raise ValueError(
-        f"smoke test: the server was not ready after {_START_SECONDS:.0f} s: {_last(project)}"
+        f"smoke test: the server was not ready after {seconds:g} s "
+        f"(promote.max_start_seconds): {_last(project)}"
     )
 
 
@@ -246,11 +266,13 @@ def _last(project: Path) -> str:
     return lines[-1] if lines else "it said nothing"
 
 
-def _ask(client: httpx.Client, prompt: str, digest: str, seconds: float) -> dict[str, Any]:
+def _ask(
+    client: httpx.Client, prompt: str, digest: str, seconds: float, seed: int
+) -> dict[str, Any]:
     request = {
         "messages": [{"role": "user", "content": prompt}],
         "max_tokens": _SMOKE_TOKENS,
-        "seed": _SMOKE_SEED,
+        "seed": seed,
     }
     begun = time.monotonic()
     try:

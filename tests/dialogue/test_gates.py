@@ -301,6 +301,52 @@ def test_holm_counts_every_test_and_nothing_else() -> None:
     assert unsure.adjusted_p_value == pytest.approx(unsure.p_value)
 
 
+def test_each_of_two_looks_has_half_of_alpha() -> None:
+    better = compared(noisy(0.966, seed=1), noisy(1.0, seed=2))
+    once = judge_looks(better, look=1, looks=1)
+    p_value = only(once).adjusted_p_value
+    assert p_value is not None
+    assert 0.025 < p_value < 0.05, "the case must lie between half of alpha and alpha"
+    assert once.verdict == "PROMOTE"
+    for look in (1, 2):
+        twice = judge_looks(better, look=look, looks=2)
+        assert (twice.verdict, twice.look, twice.alpha) == ("INCONCLUSIVE", look, 0.025)
+
+
+def judge_looks(scores: list[Score], look: int, looks: int) -> Verdict:
+    gate = Gate(
+        alpha=0.05,
+        resamples=1_000,
+        min_dialogues=20,
+        seed=3,
+        rules=(rule("bits_per_byte", "superiority"),),
+    )
+    return judge(
+        scores,
+        gate,
+        CANDIDATE,
+        CHAMPION,
+        exam_digest="",
+        evidence_digest="",
+        look=look,
+        looks=looks,
+    )
+
+
+def test_many_rules_do_not_make_a_promotion_impossible() -> None:
+    """Holm asks the first of many tests for a p-value that few resamples could not show."""
+    domains = ["support", *(f"domain {number}" for number in range(60))]
+    scores = [
+        score
+        for domain in domains
+        for score in compared(noisy(0.5, seed=1), noisy(1.0, seed=2), domain)
+    ]
+    strict = rule("bits_per_byte", "non_inferiority", "each", margin=0.02)
+    verdict = verdict_on(scores, strict, champion=CHAMPION, resamples=100)
+    assert 0.05 / len(domains) < 1 / 101, "100 resamples must be too few"
+    assert verdict.verdict == "PROMOTE"
+
+
 def test_rules_that_cannot_be_meant_are_refused() -> None:
     scores = rows("candidate", "support", "hits_at_1", [1.0] * SEVERAL)
     with pytest.raises(

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -69,11 +70,16 @@ def test_equal_seeds_agree_and_a_batched_draw_changes_nothing(
     assert np.array_equal(whole.resampled, of_mean(values, seed=5).resampled)
 
 
-def test_the_interval_is_scipys_bca() -> None:
+def test_the_interval_is_scipys_bca_at_the_expanded_level() -> None:
     values = np.random.default_rng(0).lognormal(size=60)
     ours = interval(of_mean(values, resamples=20_000))
     theirs = stats.bootstrap(
-        (values,), np.mean, n_resamples=20_000, rng=np.random.default_rng(0), method="BCa"
+        (values,),
+        np.mean,
+        n_resamples=20_000,
+        rng=np.random.default_rng(0),
+        method="BCa",
+        confidence_level=2 * stats.norm.cdf(math.sqrt(60 / 59) * stats.t.ppf(0.975, 59)) - 1,
     ).confidence_interval
     assert ours == pytest.approx((theirs.low, theirs.high), rel=0.02)
 
@@ -111,9 +117,22 @@ def test_the_test_agrees_with_the_interval(
 
 def test_p_by_hand_where_nothing_is_skewed() -> None:
     # z0 and the acceleration are 0, so p is the share of resamples at or below the threshold.
-    sample = Bootstrap(3.0, np.array([1.0, 2.0, 3.0, 4.0, 5.0]), 0.0, num_clusters=5)
+    sample = Bootstrap(3.0, np.array([1.0, 2.0, 3.0, 4.0, 5.0]), 0.0, num_clusters=10**9)
     assert p_value(sample, 1.5) == pytest.approx(1 / 5)
     assert p_value(sample, 3.0) == pytest.approx(3 / 5)
+    few = replace(sample, num_clusters=5)
+    expected = stats.t.cdf(math.sqrt(4 / 5) * stats.norm.ppf(1 / 5), df=4)
+    assert p_value(few, 1.5) == pytest.approx(expected)
+
+
+def test_a_mean_of_few_normal_values_has_about_students_interval() -> None:
+    half = np.abs(np.random.default_rng(1).normal(size=6))
+    values = np.concatenate([half, -half])
+    student = stats.t.ppf(0.975, 11) * stats.sem(values)
+    assert student > 1.17 * stats.norm.ppf(0.975) * values.std() / math.sqrt(12)
+    assert interval(of_mean(values, resamples=20_000)) == pytest.approx(
+        (-student, student), rel=0.05
+    )
 
 
 def test_a_constant_difference_proves_no_more_than_the_resamples() -> None:

@@ -100,6 +100,9 @@ class Project:
             champion=champion,
             exam_digest="e" * 64,
             evidence_digest=file_digest(files.evidence),
+            look=1,
+            looks=1,
+            alpha=0.05,
             rules=(
                 Finding(
                     "fluent", "response_perplexity", "chitchat", "bound", "passed", "30 | below 60"
@@ -121,7 +124,7 @@ def project(
 @pytest.fixture
 def answers() -> Any:
     """A smoke test that looks at the folder it is given, and is content."""
-    return lambda folder: {"files": len(list(folder.iterdir()))}
+    return lambda folder: {"sentence": "PASS", "files": len(list(folder.iterdir()))}
 
 
 def _dialogue(domain: str) -> Dialogue:

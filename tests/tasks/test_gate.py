@@ -4,14 +4,20 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
+from transformers import PreTrainedTokenizerFast
 
 from dialogue.config import Gate, Lesson, Params, Rule
 from dialogue.digests import file_digest
+from dialogue.encoding import Encoder
 from dialogue.exam import exam_digest
 from dialogue.log import SilentLog
+from dialogue.manifest import read_manifest, write_manifest
+from dialogue.model import load_model, save_model
 from dialogue.records import Dialogue, Turn, write_dialogues
-from dialogue.scores import ModelRole, Score, write_scores
+from dialogue.scores import ModelRole, Score, read_scores, write_scores
 from tasks._verdict import check_verdict, read_verdict
 from tasks.gate import gate
 
@@ -35,12 +41,14 @@ def rows(role: ModelRole, digest: str, value: float) -> list[Score]:
     ]
 
 
-def settings(params: Params, against: str | None = None) -> Params:
+def settings(params: Params, against: str | None = None, second_look: int = 0) -> Params:
     rules = (
         Rule(name="fluent", metric="bits_per_byte", slice="each", kind="bound", max=2.0),
         Rule(name="better", metric="bits_per_byte", slice="target", kind="superiority"),
     )
-    strict = Gate(alpha=0.05, resamples=200, min_dialogues=20, seed=1, rules=rules)
+    strict = Gate(
+        alpha=0.05, resamples=200, min_dialogues=20, second_look=second_look, seed=1, rules=rules
+    )
     curriculum = {"chitchat": Lesson(after="base", against=against)}
     return params.model_copy(update={"gate": strict, "curriculum": curriculum})
 
@@ -57,7 +65,16 @@ def write(folder: Path, scores: list[Score]) -> list[Dialogue]:
 
 def judged(params: Params, folder: Path, log: SilentLog) -> Path:
     verdict = folder / "reports" / "verdict.json"
-    gate(params, log, scores=folder, verdict=verdict, summary=folder / "reports" / "verdict.md")
+    gate(
+        params,
+        log,
+        scores=folder,
+        valid=folder / "valid",
+        models=folder / "models",
+        evidence=folder / "evidence",
+        verdict=verdict,
+        summary=folder / "reports" / "verdict.md",
+    )
     return verdict
 
 
@@ -66,7 +83,7 @@ def test_the_verdict_is_bound_to_model_exam_and_evidence(params: Params, tmp_pat
     log = Tags()
     path = judged(settings(params), tmp_path, log)
     verdict = read_verdict(path)
-    evidence = tmp_path / "chitchat" / "rows.parquet"
+    evidence = tmp_path / "evidence" / "rows.parquet"
     check_verdict(verdict, "c" * 64, evidence)
     assert verdict["candidate"] == {"domain": "chitchat", "digest": "c" * 64, "parent": "p" * 64}
     assert verdict["verdict"] == "PROMOTE"
@@ -75,6 +92,8 @@ def test_the_verdict_is_bound_to_model_exam_and_evidence(params: Params, tmp_pat
     assert verdict["evidence_digest"] == file_digest(evidence)
     assert verdict["metrics"] == {"chitchat": {"bits_per_byte": 1.0}}
     assert [rule["passed"] for rule in verdict["rules"]] == [True, None]
+    assert read_scores(evidence) == read_scores(tmp_path / "chitchat" / "rows.parquet")
+    assert (verdict["look"], verdict["looks"], verdict["alpha"]) == (1, 1, 0.05)
     assert log.seen == {"verdict": "PROMOTE", "model_digest": "c" * 64}
     assert verdict["sentence"] in (tmp_path / "reports" / "verdict.md").read_text()
 
@@ -100,3 +119,98 @@ def test_scores_that_do_not_fit_the_round_are_refused(params: Params, tmp_path: 
 def test_missing_scores_are_named(params: Params, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"rows\.parquet: no such scores file"):
         judged(settings(params), tmp_path, SilentLog())
+
+
+@pytest.fixture(scope="module")
+def models(
+    tmp_path_factory: pytest.TempPathFactory, tiny_model: Path, tokenizer: PreTrainedTokenizerFast
+) -> Path:
+    """The base, and a candidate that knows the answers of the domain."""
+    folder = tmp_path_factory.mktemp("models")
+    (folder / "base").symlink_to(tiny_model)
+    model = load_model(tiny_model).train()
+    optimizer = torch.optim.AdamW(model.parameters(), 3e-3)
+    ids = torch.tensor([Encoder(tokenizer).dialogue(dialogue(0).turns, 64).ids.tolist()])
+    for _ in range(20):
+        model(input_ids=ids, labels=ids).loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    save_model(model, tokenizer, folder / "chitchat", domain="chitchat")
+    return folder
+
+
+def dialogue(number: int) -> Dialogue:
+    turns = (Turn("user", f"question {number}"), Turn("assistant", "an answer to it"))
+    return Dialogue(f"{number:03d}", turns, "chitchat", "test", "s", "o", "MIT", "d")
+
+
+def undecided(folder: Path, models: Path, available: int) -> None:
+    """First scores that chance may explain, and `available` test dialogues for a second look."""
+    digest = str(read_manifest(models / "chitchat")["digest"])
+    noise = np.random.default_rng(0).normal(0.0, 1.0, NUM_DIALOGUES)
+    noise += 0.05 - noise.mean()
+    gains = [
+        Score("candidate", digest, "chitchat", "chitchat", f"{i:03d}", "gain_over_base", gain, 1.0)
+        for i, gain in enumerate(noise.tolist())
+    ]
+    write(folder, gains + rows("parent", "p" * 64, 1.5))
+    write_dialogues(folder / "chitchat" / "exam.parquet", map(dialogue, range(NUM_DIALOGUES)))
+    np.save(folder / "chitchat" / "ngrams.npy", np.array([], dtype=np.uint64))
+    write_dialogues(folder / "base" / "exam.parquet", [])
+    write_dialogues(
+        folder / "valid" / "chitchat" / "dialogues.parquet", map(dialogue, range(available))
+    )
+    write_manifest(folder / "valid" / "chitchat")
+    if not (folder / "models").exists():
+        (folder / "models").symlink_to(models)
+
+
+def gaining(params: Params, second_look: int) -> Params:
+    rule = Rule(name="gains", metric="gain_over_base", slice="each", kind="bound", min=0.0)
+    chosen = settings(params, second_look=second_look)
+    return chosen.model_copy(
+        update={
+            "gate": chosen.gate.model_copy(update={"rules": (rule,)}),
+            "evaluate": params.evaluate.model_copy(
+                update={"max_dialogues": NUM_DIALOGUES, "num_generations": 0, "max_tokens": 64}
+            ),
+        }
+    )
+
+
+def test_what_is_undecided_is_looked_at_again_at_more_dialogues(
+    params: Params, models: Path, tmp_path: Path
+) -> None:
+    undecided(tmp_path, models, available=60)
+    chosen = gaining(params, second_look=50)
+    path = judged(chosen, tmp_path, SilentLog())
+    verdict, evidence = read_verdict(path), read_scores(tmp_path / "evidence" / "rows.parquet")
+    assert (verdict["look"], verdict["looks"], verdict["alpha"]) == (2, 2, 0.025)
+    assert verdict["verdict"] == "PROMOTE"
+    asked = {score.dialogue_id for score in evidence if score.metric == "gain_over_base"}
+    assert asked == {f"{i:03d}" for i in range(50)}
+    check_verdict(verdict, verdict["candidate"]["digest"], tmp_path / "evidence" / "rows.parquet")
+    assert verdict["exam_digest"] == exam_digest([dialogue(i) for i in range(50)])
+    assert "Look 2 of at most 2" in (tmp_path / "reports" / "verdict.md").read_text()
+
+
+def test_a_first_look_that_decides_is_the_last(
+    params: Params, models: Path, tmp_path: Path
+) -> None:
+    undecided(tmp_path, models, available=60)
+    rule = Rule(name="loses", metric="gain_over_base", slice="each", kind="bound", min=9.0)
+    chosen = gaining(params, second_look=50)
+    chosen = chosen.model_copy(update={"gate": chosen.gate.model_copy(update={"rules": (rule,)})})
+    verdict = read_verdict(judged(chosen, tmp_path, SilentLog()))
+    assert (verdict["verdict"], verdict["look"], verdict["looks"]) == ("REJECT", 1, 2)
+
+
+@pytest.mark.parametrize(("second_look", "available"), [(0, 60), (50, NUM_DIALOGUES)])
+def test_where_there_is_no_more_to_ask_the_one_look_has_all_of_alpha(
+    params: Params, models: Path, tmp_path: Path, second_look: int, available: int
+) -> None:
+    undecided(tmp_path, models, available)
+    verdict = read_verdict(judged(gaining(params, second_look), tmp_path, SilentLog()))
+    assert (verdict["look"], verdict["looks"], verdict["alpha"]) == (1, 1, 0.05)
+    assert verdict["verdict"] == "INCONCLUSIVE"
+    assert "dialogues would decide it" in verdict["sentence"]

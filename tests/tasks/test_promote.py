@@ -15,7 +15,15 @@ from dialogue.config import Params, load_params
 from tasks import promote as module
 from tasks import registry, releases
 from tasks._alias import repair
-from tasks.promote import ApprovalNeeded, Promotion, Refused, promote, reconcile, rollback
+from tasks.promote import (
+    INFRASTRUCTURE,
+    ApprovalNeeded,
+    Promotion,
+    Refused,
+    promote,
+    reconcile,
+    rollback,
+)
 from tasks.register import register
 from tasks.releases import Conflict
 
@@ -58,7 +66,7 @@ class World:
     @property
     def actions(self) -> list[str]:
         entries = releases.journal(releases.open_store(self.path))
-        return [entry.action for entry in entries if entry.action != "register"]
+        return [e.action for e in entries if e.action not in ("register", "smoke test")]
 
 
 @pytest.fixture
@@ -172,6 +180,11 @@ def test_a_failed_smoke_test_leaves_the_champion(world: World) -> None:
         world.promote(second, smoke=mute)
     assert world.champion == world.alias == first
     assert world.actions[-1] == "refuse"
+    tags = {each.digest: each.tags for each in registry.versions(world.path, NAME)}
+    assert tags[first][INFRASTRUCTURE] == "PASS"
+    assert tags[second][INFRASTRUCTURE] == "FAIL: no answer within 30 s"
+    served = [e for e in releases.journal(releases.open_store(world.path)) if "test" in e.action]
+    assert [(entry.digest, entry.reason) for entry in served] == [(first, "PASS")]
     with pytest.raises(ValueError, match="no registered model"):
         world.promote("f" * 64)
 
@@ -228,7 +241,7 @@ def promote_and_die(project: Path, digest: str, at: str) -> None:
     elif at == "set_alias":
         move = registry.set_alias
         registry.set_alias = lambda *args: (move(*args), die())
-    smoke: Callable[[Path], Any] = die if at == "smoke" else lambda _: {}
+    smoke: Callable[[Path], Any] = die if at == "smoke" else lambda _: {"sentence": "PASS"}
     promote(load_params(SETTINGS), project, digest=digest, smoke=smoke, actor="ana")
 
 
@@ -253,7 +266,7 @@ def test_killed_at_any_step_the_next_run_repairs(world: World, at: str) -> None:
 def race(project: Path, digest: str, start: Barrier) -> None:
     def together(_folder: Path) -> dict[str, object]:
         start.wait(60)
-        return {}
+        return {"sentence": "PASS"}
 
     try:
         promote(load_params(SETTINGS), project, digest=digest, smoke=together, actor=digest[:4])

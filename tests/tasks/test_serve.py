@@ -92,12 +92,14 @@ def test_a_model_that_answers_passes_the_smoke_test(
     before = {child.pid for child in psutil.Process().children(recursive=True)}
     found = smoke(params, folder)
     version = verify_manifest(folder)[:12]
-    assert [answer["prompt"] for answer in found["answers"]] == list(params.promote.smoke_prompts)
+    prompts = params.promote.smoke_repeats * list(params.promote.smoke_prompts)
+    assert [answer["prompt"] for answer in found["answers"]] == prompts
     assert {answer["text"] for answer in found["answers"]} == {"Hé 🙂!"}
     assert {answer["model"] for answer in found["answers"]} == {f"perennial@{version}"}
-    assert 0 < found["p95_seconds"] <= params.promote.smoke_seconds
-    assert found["peak_rss_mib"] > 50
-    assert found["start_seconds"] > 0
+    assert found["sentence"].startswith(f"PASS: {len(prompts)} answers, start ")
+    values = {check["setting"]: check["value"] for check in found["checks"]}
+    assert 0 < values["max_p95_seconds"] < values["max_start_seconds"]
+    assert values["max_memory_mib"] > 50
     assert {child.pid for child in psutil.Process().children(recursive=True)} <= before
     assert not (home / REPLIES).exists()
 
@@ -107,6 +109,17 @@ def test_a_model_that_says_nothing_fails_the_smoke_test(
 ) -> None:
     with pytest.raises(ValueError, match=r"smoke test: `Hello, .*` was answered with nothing"):
         smoke(params, scripted_model(""))
+
+
+@pytest.mark.parametrize("setting", ["max_p95_seconds", "max_memory_mib"])
+def test_a_server_that_breaks_a_bound_fails_the_smoke_test(
+    params: Params, scripted_model: Callable[..., Path], setting: str
+) -> None:
+    bounds = params.promote.model_copy(update={setting: 1e-3, "smoke_repeats": 1})
+    with pytest.raises(
+        ValueError, match=rf"infrastructure FAIL: .*0\.001 allowed\), by promote\.{setting}$"
+    ):
+        smoke(params.model_copy(update={"promote": bounds}), scripted_model("Hello!"))
 
 
 def test_a_damaged_model_fails_the_smoke_test_with_the_servers_words(
