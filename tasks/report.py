@@ -29,6 +29,7 @@ def report(
     log: Log,
     *,
     verdict: Path,
+    evidence: Path,
     scores: Path,
     pretrained: Path,
     ingested: Path,
@@ -45,7 +46,8 @@ def report(
         params: `report` says how many replies are shown.
         log: receives the page.
         verdict: what `gate` wrote.
-        scores: the folder of every domain's scores, exam and replies.
+        evidence: the folder of the scores and the exam that the verdict rests on.
+        scores: the folder of every domain's examination, replies among it.
         pretrained: the report of `pretrain`; its curve lies beside it.
         ingested: the folder of the reports of `ingest`.
         validated: that of `validate`.
@@ -65,11 +67,11 @@ def report(
             f"{verdict}: judges {judged['candidate']['domain']}, the curriculum ends with "
             f"{domain}; run gate again"
         )
-    exam = list(read_dialogues(scores / domain / "exam.parquet"))
+    exam = list(read_dialogues(evidence / "exam.parquet"))
     samples = choose_samples(
         exam,
         read_replies(scores / domain / "replies.parquet"),
-        read_scores(scores / domain / "rows.parquet"),
+        read_scores(evidence / "rows.parquet"),
         num_samples=params.report.num_samples,
         history_turns=params.report.history_turns,
         seed=params.report.seed,

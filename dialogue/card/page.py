@@ -165,14 +165,11 @@ def _asks(rule: Mapping[str, Any]) -> str:
             if is_number(f["bound"])
         }
         return " and ".join(bounds) or "a bound, but nothing was measured"
-    margins = [abs(limit) for f in findings if (limit := threshold(f)) is not None]
+    limits = [abs(limit) for f in findings if (limit := threshold(f)) is not None]
+    margin = percent(limits[0]) if limits else "the margin"
     if rule["kind"] == "suspicion":
-        return f"not more than {percent(margins[0])} better: else look for a leak" * bool(
-            margins
-        ) or ("not suspiciously much better than the champion")
-    return f"no more than {percent(margins[0])} worse than the champion" * bool(margins) or (
-        "not worse than the champion"
-    )
+        return f"not better than the champion by more than {margin}, or there may be a leak"
+    return f"not worse than the champion by {margin} or more"
 
 
 def _heat(lifelong: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -12,8 +12,6 @@ import numpy as np
 from dialogue.records import Dialogue
 from dialogue.replies import Reply
 from dialogue.scores import ModelRole, Score
-
-RANKING = "bits_per_byte"
 
 Pick = Literal["best", "worst", "random"]
 
@@ -101,23 +99,22 @@ def choose_samples(
 
 
 def gains_of(scores: Iterable[Score]) -> dict[tuple[str, str], Gain]:
-    """(domain, dialogue) → gain over the champion, or over the base where he was not examined."""
-    bits: dict[tuple[ModelRole, str, str], float] = {}
+    """(domain, dialogue) → gain over the champion, or over the base where there is none."""
+    bits: dict[ModelRole, dict[tuple[str, str], float]] = {"candidate": {}, "champion": {}}
+    gains: dict[tuple[str, str], Gain] = {}
     for score in scores:
-        if score.metric == RANKING and score.weight > 0:
-            bits[score.model_role, score.domain, score.dialogue_id] = score.value / score.weight
-    gains = {}
-    for (role, domain, dialogue), ours in bits.items():
-        others: Mapping[ModelRole, float] = {
-            other: bits[other, domain, dialogue]
-            for other in ("champion", "base")
-            if (other, domain, dialogue) in bits
-        }
-        if role == "candidate" and others:
-            than = next(iter(others))
-            if np.isfinite(amount := others[than] - ours):
-                gains[domain, dialogue] = Gain(than, float(amount))
-    return gains
+        place = score.domain, score.dialogue_id
+        if score.weight <= 0 or not np.isfinite(amount := score.value / score.weight):
+            continue
+        if score.metric == "bits_per_byte" and score.model_role in bits:
+            bits[score.model_role][place] = amount
+        if score.metric == "gain_over_base" and score.model_role == "candidate":
+            gains[place] = Gain("base", amount)
+    ours, theirs = bits["candidate"], bits["champion"]
+    return gains | {
+        place: Gain("champion", theirs[place] - ours[place])
+        for place in ours.keys() & theirs.keys()
+    }
 
 
 def _picked(
