@@ -489,7 +489,7 @@ class Promote(Section):
     approval: Literal["auto", "manual"]
     smoke_prompts: tuple[str, ...] = Field(min_length=1)
     smoke_repeats: int = Field(ge=1)
-    """How often each is asked, by another seed each time."""
+    """How often each is asked: that it is answered in time should not hang on one answer."""
     smoke_seconds: float = Field(gt=0)
     """For one answer; a longer one ends the test."""
     max_start_seconds: float = Field(gt=0)

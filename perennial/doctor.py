@@ -6,7 +6,6 @@ import contextlib
 import importlib.metadata
 import os
 import platform
-import re
 import shutil
 import socket
 import sqlite3
@@ -25,7 +24,6 @@ _PYTHONS = ((3, 11), (3, 13))
 _DISK_GIB = 5.0
 _MEMORY_GIB = 6.0
 _REGISTRY_SECONDS = 10.0
-_PIN = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;]+)")
 _MARKS = {"fine": ("✓", "green"), "note": ("–", "yellow"), "missing": ("✗", "red")}
 
 
@@ -91,7 +89,7 @@ def _packages(project: Path) -> Iterator[Finding]:
     if not lock.is_file():
         yield Finding("missing", "packages", "no requirements.lock", "restore it from git")
         return
-    pins = [match.groups() for line in lock.read_text().splitlines() if (match := _PIN.match(line))]
+    pins = list(_pins(lock))
     wrong = [f"{name} {_installed(name)}, not {pin}" for name, pin in pins if _differs(name, pin)]
     if not wrong:
         yield Finding("fine", "packages", f"all {len(pins)} of requirements.lock")
@@ -99,6 +97,19 @@ def _packages(project: Path) -> Iterator[Finding]:
     more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
     mend = "`.venv/bin/pip install -r requirements.lock`"
     yield Finding("missing", "packages", f"{', '.join(wrong[:3])}{more}", mend)
+
+
+def _pins(lock: Path) -> Iterator[tuple[str, str]]:
+    """Name and version of what the lock asks for on this Python and this system."""
+    from packaging.requirements import Requirement
+
+    for line in lock.read_text(encoding="utf-8").splitlines():
+        text = line.partition("#")[0].strip()
+        if not text:
+            continue
+        requirement = Requirement(text)
+        if requirement.marker is None or requirement.marker.evaluate():
+            yield requirement.name, str(requirement.specifier).removeprefix("==")
 
 
 def _differs(name: str, pin: str) -> bool:

@@ -29,6 +29,22 @@ def status_command() -> None:
     _print_candidate(console, project, params, store)
 
 
+def standing(store: Store, verdict: Mapping[str, Any]) -> str:
+    """How the candidate of a verdict stands in the release store, in a sentence or two."""
+    from tasks import releases
+
+    digest = verdict["candidate"]["digest"]
+    champion, known = releases.champion(store), releases.release_of(store, digest)
+    if champion is not None and champion.digest == digest:
+        return "it is the champion"
+    if known is None:
+        return f"{verdict['sentence']} Not registered yet; `perennial run` goes on."
+    entries = [entry for entry in releases.journal(store) if entry.digest == digest]
+    refused = bool(entries) and entries[-1].action == "refuse"
+    why = f" It was refused all the same: {entries[-1].reason}" if refused else ""
+    return f"{known.name}: {verdict['sentence']}{why}"
+
+
 def _print_champion(console: Console, store: Store) -> None:
     from perennial.verdict import print_verdict
     from tasks import releases
@@ -68,19 +84,7 @@ def _print_candidate(console: Console, project: Path, params: Params, store: Sto
         stale = f"{len(names)} of {len(graph.parents)} stages are stale"
         console.print(f"  {stale} ({', '.join(names[:3])}{more}); `perennial run` runs them")
         return
-    console.print(f"  {_standing(store, rounds.verdict_of(project, graph))}", markup=False)
-
-
-def _standing(store: Store, verdict: Mapping[str, Any]) -> str:
-    from tasks import releases
-
-    digest = verdict["candidate"]["digest"]
-    champion, known = releases.champion(store), releases.release_of(store, digest)
-    if champion is not None and champion.digest == digest:
-        return "it is the champion"
-    if known is None:
-        return f"{verdict['sentence']} Not registered yet; `perennial run` goes on."
-    return f"{known.name}: {verdict['sentence']}"
+    console.print(f"  {standing(store, rounds.verdict_of(project, graph))}", markup=False)
 
 
 def _when(time: str) -> str:

@@ -172,5 +172,10 @@ def test_doctor_says_what_is_missing_and_how_to_mend_it(project: Path) -> None:
     assert "→ restore it from git" in done.stdout
     shutil.copy(ROOT / "requirements.lock", project)
     lock = project / "requirements.lock"
-    lock.write_text(lock.read_text() + "no-such-package==1.0\n")
-    assert "no-such-package absent, not 1.0" in perennial(project, "doctor").stdout
+    lock.write_text(
+        lock.read_text()
+        + "no-such-package==1.0\n"
+        + 'for-another-python==1.0 ; python_version < "3.0"  # is not asked for here\n'
+    )
+    found = perennial(project, "doctor").stdout
+    assert "packages     no-such-package absent, not 1.0\n" in found

@@ -104,6 +104,17 @@ def test_a_model_that_answers_passes_the_smoke_test(
     assert not (home / REPLIES).exists()
 
 
+def test_the_smoke_test_asks_for_the_likeliest_reply(
+    params: Params, scripted_model: Callable[..., Path]
+) -> None:
+    """One unlucky draw is no reason to refuse a model."""
+    heated = params.model_copy(
+        update={"serve": params.serve.model_copy(update={"temperature": 2.0, "top_p": 1.0})}
+    )
+    found = smoke(heated, scripted_model("Hé 🙂!"))
+    assert {answer["text"] for answer in found["answers"]} == {"Hé 🙂!"}
+
+
 def test_a_model_that_says_nothing_fails_the_smoke_test(
     params: Params, scripted_model: Callable[..., Path]
 ) -> None:
