@@ -468,6 +468,15 @@ class Gate(Section):
     rules: tuple[Rule, ...] = Field(min_length=1)
 
 
+class Report(Section):
+    """How many replies the report card shows of each domain: so many best, worst and random."""
+
+    num_samples: int = Field(ge=0)
+    history_turns: int = Field(ge=1)
+    """What is shown of a history; of a longer one the oldest turns go."""
+    seed: int
+
+
 class Register(Section):
     """The name candidates are registered under."""
 
@@ -529,6 +538,7 @@ class Params(Section):
     finetune: Finetune
     evaluate: Evaluate
     gate: Gate
+    report: Report
     register_: Register = Field(alias="register")
     promote: Promote
     serve: Serve

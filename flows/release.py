@@ -92,6 +92,8 @@ def _register(params: Params, project: Path) -> Registration:
         verdict=project / graph.output("gate", "*.json"),
         evidence=project / graph.output("gate", "evidence") / rounds.EVIDENCE,
         data=project / graph.output(f"validate@{domain}", "data/valid/*").parent,
+        page=project / graph.output("report", "*.html"),
+        content=project / graph.output("report", "*.json"),
     )
 
 

@@ -11,7 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from prefect import flow
-from prefect.artifacts import create_markdown_artifact, create_table_artifact
+from prefect.artifacts import (
+    create_link_artifact,
+    create_markdown_artifact,
+    create_table_artifact,
+)
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from dialogue.config import load_params
@@ -52,6 +56,7 @@ def train() -> dict[str, Any]:
             results |= _changed(_run(project, read_graph(project), pipeline))
     verdict = rounds.verdict_of(project, graph)
     _publish(verdict)
+    _link(project, graph.output("report", "*.html"), verdict["candidate"]["digest"])
     stages = [asdict(result) for result in results.values()]
     return {"stages": stages, "verdict": dict(verdict), "pipeline": pipeline}
 
@@ -101,6 +106,14 @@ def _publish(verdict: Mapping[str, Any]) -> None:
     table = ["| | rule | domain | reason |", "|---|---|---|---|", *rules]
     markdown = "\n".join([f"# {verdict['verdict']}", "", verdict["sentence"], "", *table])
     create_markdown_artifact(markdown=markdown, key="verdict", description=verdict["sentence"])
+
+
+def _link(project: Path, page: Path, candidate: str) -> None:
+    """The report card among the flow run's artifacts: in MLflow, or else as the file it is."""
+    run = tracking.find_run(project, {"candidate": candidate, "stage": "report"})
+    link = tracking.run_link(project, run, page.name) if run else (project / page).as_uri()
+    description = f"The candidate's report card; as a file: {page}"
+    create_link_artifact(link, link_text=page.name, key="report-card", description=description)
 
 
 def _number(value: float | None) -> str:

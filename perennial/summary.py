@@ -40,10 +40,12 @@ def print_summary(
     _print_stages(console, ended["stages"], seconds)
     console.print("\nResponse perplexity on held-out dialogues, with its confidence interval")
     domain = verdict["candidate"]["domain"]
-    report = read_graph(project).output(f"evaluate@{domain}", "*.json")
+    graph = read_graph(project)
+    report = graph.output(f"evaluate@{domain}", "*.json")
     console.print(_perplexities(project / report))
     console.print()
     print_verdict(console, verdict)
+    console.print(f"Report card: {graph.output('report', '*.html')}")
     console.print()
     _print_release(console, project, release)
 

@@ -13,8 +13,9 @@ from dialogue.continual.strategy import Round
 from dialogue.distributed import is_first, joined
 from dialogue.freezing import count, freeze, merge_adapters
 from dialogue.log import Log
+from dialogue.machine import describe_machine
 from dialogue.manifest import verify_manifest
-from dialogue.model import load_model, load_tokenizer, save_model
+from dialogue.model import choose_device, load_model, load_tokenizer, save_model
 from dialogue.shards import open_shard, shard_digest
 from dialogue.training import train, write_curve
 from tasks._step import run
@@ -82,9 +83,10 @@ def finetune(
     }
     shutil.rmtree(checkpoints, ignore_errors=True)
     log.metrics(figures | {"seconds": trained.seconds})
-    log.tags({"model_digest": digest})
+    machine = describe_machine(choose_device())
+    log.tags({"model_digest": digest, "machine": machine})
     report.parent.mkdir(parents=True, exist_ok=True)
-    report.write_text(json.dumps(figures, indent=2) + "\n")
+    report.write_text(json.dumps(figures | {"machine": machine}, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -56,7 +56,11 @@ def trace(project: Path, name: str, digest: str) -> Lineage:
     return Lineage(
         release,
         version.tags,
-        tuple(_learned(project, item.dataset.name, item.dataset.source) for item in inputs),
+        tuple(
+            _learned(project, item.dataset.name, item.dataset.source)
+            for item in inputs
+            if any(tag.value == "training" for tag in item.tags)
+        ),
         tuple(entry for entry in releases.journal(store) if entry.digest == digest),
     )
 

@@ -13,8 +13,9 @@ from dialogue.distributed import first_before_others, is_first, joined
 from dialogue.freezing import freeze, merge_adapters
 from dialogue.initialization import initial_model
 from dialogue.log import Log
+from dialogue.machine import describe_machine
 from dialogue.manifest import verify_manifest, write_manifest
-from dialogue.model import choose_precision, save_model
+from dialogue.model import choose_device, choose_precision, save_model
 from dialogue.pretraining import Document, split_documents, text_bits, text_blocks
 from dialogue.records import Dialogue, Turn, write_dialogues
 from dialogue.scores import Score, write_scores
@@ -88,9 +89,10 @@ def pretrain(
     }
     shutil.rmtree(checkpoints, ignore_errors=True)
     log.metrics(figures | {"seconds": trained.seconds})
-    log.tags({"model_digest": digest})
+    machine = describe_machine(choose_device())
+    log.tags({"model_digest": digest, "machine": machine})
     report.parent.mkdir(parents=True, exist_ok=True)
-    report.write_text(json.dumps(figures, indent=2) + "\n")
+    report.write_text(json.dumps(figures | {"machine": machine}, indent=2) + "\n")
 
 
 def _save_tokenizer(tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:

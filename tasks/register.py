@@ -15,6 +15,7 @@ from dialogue.manifest import read_manifest, verify_manifest
 from tasks import registry, releases, tracking
 from tasks._model_card import Data, model_card, read_data
 from tasks._origin import git_commit, lock_digest, user
+from tasks._report_card import CONTENT, PAGE, lifelong_metrics, read_report
 from tasks._verdict import EVIDENCE, VERDICT, check_verdict, read_verdict
 from tasks.registry import Version
 from tasks.releases import Release
@@ -31,13 +32,21 @@ class Registration:
 
 
 def register(
-    params: Params, project: Path, *, model: Path, verdict: Path, evidence: Path, data: Path
+    params: Params,
+    project: Path,
+    *,
+    model: Path,
+    verdict: Path,
+    evidence: Path,
+    data: Path,
+    page: Path,
+    content: Path,
 ) -> Registration:
     """Make the judged model a version of `register.model_name`, once.
 
     The files alone decide: where DVC took them from its cache, they are registered just the same.
-    A digest that is registered already yields its version; a new verdict of it replaces the old.
-    What a killed registration left is completed.
+    A digest that is registered already yields its version; a new verdict of it, or a new report
+    card, replaces the old. What a killed registration left is completed.
 
     Args:
         params: the settings.
@@ -46,30 +55,44 @@ def register(
         verdict: verdict.json, of this very model.
         evidence: the scores that the verdict was given on.
         data: the folder that holds the validated records by domain.
+        page: the report card, to be read in MLflow.
+        content: the same as JSON.
 
     Raises:
-        ValueError: the model is damaged, or verdict and evidence do not belong to it.
+        ValueError: the model is damaged, or verdict, evidence or report card do not belong to it.
     """
     digest = verify_manifest(model)
     judged = read_verdict(verdict)
     check_verdict(judged, digest, evidence)
+    report = read_report(content, page, digest)
     store = releases.open_store(project)
     with filelock.FileLock(project / f"{releases.DATABASE}.lock"):
         known = releases.release_of(store, digest)
         version = registry.version_of(project, params.register_.model_name, digest)
-        if known is not None and version is not None and known.verdict == judged:
+        shown = version is not None and version.tags.get("report_card") == file_digest(page)
+        same = known is not None and known.verdict == judged
+        if known is not None and same and shown:
             releases.model_folder(store, digest)
             return Registration(known, created=False)
-        facts = _facts(project, model, judged)
+        facts = _facts(project, model, judged) | {"report_card": file_digest(page)}
         card = model_card(params, judged, _data(params, judged, data), facts)
-        files = {VERDICT: verdict, EVIDENCE: evidence}
+        files = {VERDICT: verdict, EVIDENCE: evidence, PAGE: page, CONTENT: content}
         if version is None:
-            made = _log(params, project, model, judged, data, files, card, facts)
+            made = _log(params, project, model, judged, data, files, card, facts, report)
         else:
             made = version
             registry.refresh_version(
-                project, params.register_.model_name, made, files=files, card=card, tags=facts
+                project,
+                params.register_.model_name,
+                made,
+                files=files,
+                card=card,
+                metrics={} if same else _metrics(judged, report),
+                exam=judged["exam_digest"],
+                tags=facts,
             )
+        if known is not None and same:
+            return Registration(known, created=False)
         release = _record(store, project, made, judged)
     return Registration(release, created=version is None)
 
@@ -83,6 +106,7 @@ def _log(
     files: Mapping[str, Path],
     card: str,
     facts: Mapping[str, str],
+    report: Mapping[str, Any],
 ) -> Version:
     domain = judged["candidate"]["domain"]
     settings = {"finetune": params.finetune.model_dump(), "profile": params.profile}
@@ -92,6 +116,11 @@ def _log(
         for name in params.lineage(domain):
             records = data / name / RECORDS
             log.dataset(name, file_digest(records), records, "training")
+        log.dataset("exam", judged["exam_digest"], files[EVIDENCE], "evaluation")
+        for curve in report["curves"]:
+            for step, loss in zip(curve["steps"], curve["smooth"], strict=True):
+                if step is not None and loss is not None:
+                    log.metrics({f"loss/{curve['name']}": loss}, step=int(step))
         return registry.log_version(
             project,
             params.register_.model_name,
@@ -99,7 +128,8 @@ def _log(
             model=model,
             files=files,
             card=card,
-            metrics=tracking.verdict_metrics(judged),
+            metrics=_metrics(judged, report),
+            exam=judged["exam_digest"],
             params={key: str(value) for key, value in tracking.flatten(settings).items()},
             tags=facts,
             defaults={
@@ -109,6 +139,11 @@ def _log(
                 "max_tokens": serve.max_new_tokens,
             },
         )
+
+
+def _metrics(judged: Mapping[str, Any], report: Mapping[str, Any]) -> dict[str, float]:
+    """What comparisons of versions show: the same names for every version."""
+    return tracking.verdict_metrics(judged) | lifelong_metrics(report)
 
 
 def _record(
@@ -143,7 +178,9 @@ def _facts(project: Path, model: Path, judged: Mapping[str, Any]) -> dict[str, s
         "evidence_digest": judged["evidence_digest"],
         "dvc_lock": lock_digest(project),
         "git_commit": git_commit(project),
-        "training_run": tracking.find_run(project, {"model_digest": digest}),
+        "training_run": tracking.find_run(
+            project, {"model_digest": digest, "mlflow.source.name": "tasks.finetune"}
+        ),
     }
     return {name: fact for name, fact in facts.items() if fact}
 

@@ -21,7 +21,7 @@ from mlflow.models import Model, ModelSignature
 from mlflow.types.schema import Array, ColSpec, DataType, Object, Property, Schema
 from mlflow.utils.file_utils import local_file_uri_to_path
 
-from tasks.tracking import ARTIFACTS, RunLog, open_tracking, tracking_uri
+from tasks.tracking import ARTIFACTS, MAX_DIGEST, UI, RunLog, open_tracking, tracking_uri
 
 CHAMPION = "champion"
 MODEL_FOLDER = "model"
@@ -44,7 +44,7 @@ class Version:
     run_id: str
     model_id: str
     location: str
-    """URI of the version's files: README.md, verdict.json, evidence.parquet, MLmodel, `model/`."""
+    """URI of the version's files: README.md, card.html, verdict.json, MLmodel, `model/`, …."""
     tags: Mapping[str, str]
     aliases: tuple[str, ...]
 
@@ -58,6 +58,7 @@ def log_version(
     files: Mapping[str, Path],
     card: str,
     metrics: Mapping[str, float],
+    exam: str,
     params: Mapping[str, str],
     tags: Mapping[str, str],
     defaults: Mapping[str, float],
@@ -72,6 +73,7 @@ def log_version(
         files: further files by the name they get inside the version.
         card: the model card, in Markdown.
         metrics: what comparisons of versions show.
+        exam: digest of the dialogues that the metrics were measured on.
         params: settings that comparisons of versions show.
         tags: labels of the version; `digest` is how it is found again.
         defaults: temperature, top_p, repetition_penalty and max_tokens of a chat without them.
@@ -101,7 +103,7 @@ def log_version(
     client.log_model_artifacts(logged.model_id, str(model), artifact_path=MODEL_FOLDER)
     client.finalize_logged_model(logged.model_id, "READY")
     client.log_outputs(log.run_id, [LoggedModelOutput(logged.model_id, step=0)])
-    _log_metrics(client, logged.model_id, log.run_id, metrics)
+    _log_metrics(client, logged.model_id, log.run_id, metrics, exam)
     number = _create_version(client, project, name, logged.model_id, log.run_id, tags, card)
     return _version(client, client.get_model_version(name, str(number)))
 
@@ -113,15 +115,21 @@ def refresh_version(
     *,
     files: Mapping[str, Path],
     card: str,
+    metrics: Mapping[str, float],
+    exam: str,
     tags: Mapping[str, str],
 ) -> None:
-    """Give a version that was judged again its new verdict: files, card and tags are replaced."""
+    """Give a version that was judged again its new verdict: files, card and tags are replaced.
+
+    Metrics get new values beside the old ones; `exam` is the digest of what they were measured on.
+    """
     client, _ = open_tracking(project)
     with tempfile.TemporaryDirectory() as scratch:
         (Path(scratch) / CARD).write_text(card, encoding="utf-8")
         for file_name, path in files.items():
             shutil.copyfile(path, Path(scratch) / file_name)
         client.log_model_artifacts(version.model_id, scratch)
+    _log_metrics(client, version.model_id, version.run_id, metrics, exam)
     client.update_model_version(name, str(version.number), description=card)
     tag_version(project, name, version.number, tags)
 
@@ -182,7 +190,7 @@ def set_alias(project: Path, name: str, number: int | None, to: str = CHAMPION) 
         client.set_registered_model_alias(name, to, str(number))
 
 
-def version_link(name: str, number: int, address: str = "http://127.0.0.1:5000") -> str:
+def version_link(name: str, number: int, address: str = UI) -> str:
     """Where MLflow's UI at `address` shows the version."""
     return f"{address}/#/models/{name}/versions/{number}"
 
@@ -243,13 +251,24 @@ def _signature() -> ModelSignature:
     return ModelSignature(Schema(request), Schema(completion))
 
 
-def _log_metrics(client: Any, model_id: str, run_id: str, metrics: Mapping[str, float]) -> None:
-    """To the run and to the model: comparisons read the one or the other."""
+def _log_metrics(
+    client: Any, model_id: str, run_id: str, metrics: Mapping[str, float], exam: str
+) -> None:
+    """To the run and to the model: comparisons read the one or the other, by data set."""
     now = int(time.time() * 1000)
     client.log_batch(
         run_id,
         metrics=[
-            Metric(key, value, now, 0, model_id=model_id, run_id=run_id)
+            Metric(
+                key,
+                value,
+                now,
+                0,
+                model_id=model_id,
+                dataset_name="exam",
+                dataset_digest=exam[:MAX_DIGEST],
+                run_id=run_id,
+            )
             for key, value in metrics.items()
         ],
     )

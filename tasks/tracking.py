@@ -29,6 +29,8 @@ EXPERIMENT = "perennial"
 DATABASE = "mlflow.db"
 ARTIFACTS = "mlruns"
 PIPELINE_VARIABLE = "PERENNIAL_PIPELINE"
+UI = "http://127.0.0.1:5000"
+"""Where `make ui` opens MLflow."""
 
 _PIPELINE_TAG = "perennial.pipeline"
 _PROCESS_TAG = "perennial.process"
@@ -37,7 +39,7 @@ _FLUSH_SECONDS = 5.0
 _FLUSH_METRICS = 500
 _MAX_BATCH = 100  # params and tags that MLflow takes in one call
 _MAX_VALUE = 6000  # characters of a param's value in MLflow's database
-_MAX_DIGEST = 36  # characters of a dataset's digest there; the whole one goes into its source
+MAX_DIGEST = 36  # characters of a dataset's digest there; the whole one goes into its source
 
 Status = Literal["FINISHED", "FAILED", "KILLED"]
 
@@ -80,7 +82,7 @@ class RunLog:
         where = _relative(path, self._project)
         dataset = Dataset(
             name=name,
-            digest=digest[:_MAX_DIGEST],
+            digest=digest[:MAX_DIGEST],
             source_type="local",
             source=json.dumps({"uri": where, "digest": digest}),
         )
@@ -200,6 +202,12 @@ def find_run(project: Path, tags: Mapping[str, str]) -> str | None:
     condition = " and ".join(f"tags.`{key}` = '{value}'" for key, value in tags.items())
     runs = client.search_runs([experiment], condition, max_results=1)
     return runs[0].info.run_id if runs else None
+
+
+def run_link(project: Path, run_id: str, artifact: str, address: str = UI) -> str:
+    """Where MLflow's UI at `address` shows a run's artefact."""
+    _, experiment = open_tracking(project)
+    return f"{address}/#/experiments/{experiment}/runs/{run_id}/artifacts/{artifact}"
 
 
 def open_tracking(project: Path) -> tuple[Any, str]:

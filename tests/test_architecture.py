@@ -14,7 +14,17 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).parents[1]
-STAGES = ("ingest", "validate", "gather", "encode", "pretrain", "finetune", "evaluate", "gate")
+STAGES = (
+    "ingest",
+    "validate",
+    "gather",
+    "encode",
+    "pretrain",
+    "finetune",
+    "evaluate",
+    "gate",
+    "report",
+)
 ACTS = ("register", "promote", "serve", "feedback")
 DOORS = {"mlflow": "tasks", "great_expectations": "tasks", "dvc": "tasks", "prefect": "flows"}
 

@@ -177,6 +177,7 @@ def test_every_stage_has_a_run_under_one_parent(project: Path) -> None:
         "gather",
         "pretrain",
         "gate",
+        "report",
         "register",
     }
     assert {status for _, _, status, _ in runs} == {"FINISHED"}
@@ -212,7 +213,7 @@ def test_dvc_alone_reaches_the_same_verdict_and_then_the_flow_runs_nothing(
     blocked.mkdir(parents=True)
     (blocked / "__init__.py").write_text("raise ImportError('Prefect was imported')\n")
     output = succeed(clone, "dvc", "repro", PYTHONPATH=str(blocked.parent))
-    assert len(ran(output)) == 18
+    assert len(ran(output)) == 19
     same = ("verdict", "sentence", "candidate", "champion", "exam_digest", "rules", "metrics")
     assert [verdict(clone)[key] for key in same] == [verdict(project)[key] for key in same]
     locks = [yaml.safe_load((p / "dvc.lock").read_text()) for p in (clone, project)]
@@ -222,10 +223,44 @@ def test_dvc_alone_reaches_the_same_verdict_and_then_the_flow_runs_nothing(
     assert "v1 (new) is the new champion" in output
 
 
-def test_editing_the_gates_reruns_the_gate_only(project: Path) -> None:
+def test_editing_the_gates_reruns_the_gate_and_what_its_verdict_changes(project: Path) -> None:
     gates = project / "dialogue" / "gates.py"
     gates.write_text(gates.read_text() + "\n# edited\n")
     assert ran(succeed(project, "dvc", "repro")) == ["gate"]
+    params = yaml.safe_load((project / "params.yaml").read_text())
+    before = params["gate"]["alpha"]
+    params["gate"]["alpha"] = before / 2
+    (project / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+    assert ran(succeed(project, "dvc", "repro")) == ["gate", "report"]
+    params["gate"]["alpha"] = before
+    (project / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+    succeed(project, "dvc", "repro")
+
+
+def test_editing_the_card_reruns_the_report_only(project: Path) -> None:
+    style = project / "dialogue" / "card" / "style.css"
+    style.write_text(style.read_text() + "h1 { letter-spacing: 0.01em; }\n")
+    output = succeed(project, "perennial", "run")
+    assert "1 stages ran" in output, output
+    assert "v1 is champion" in output, output
+    assert "Report card: reports/card.html" in output, output
+
+
+def test_the_report_card_is_found_on_disk_and_with_the_version(project: Path) -> None:
+    page = (project / "reports" / "card.html").read_text()
+    card = json.loads((project / "reports" / "card.json").read_text())
+    assert card["sentence"] == verdict(project)["sentence"]
+    assert card["sentence"].removeprefix("PROMOTE: ") in page
+    assert card["samples"]
+    assert card["lifelong"]["learned"] == ["base", *DOMAINS]
+    script = (
+        "import mlflow; client = mlflow.MlflowClient(); "
+        "version = client.get_model_version_by_alias('perennial', 'champion'); "
+        "uri = client.get_model_version_download_uri('perennial', version.version); "
+        "print(mlflow.artifacts.download_artifacts(uri + '/card.html'))"
+    )
+    stored = Path(succeed(project, "python", "-c", script).splitlines()[-1])
+    assert stored.read_text() == page
 
 
 def test_a_fourth_domain_runs_only_its_own_stages(project: Path) -> None:
@@ -236,7 +271,7 @@ def test_a_fourth_domain_runs_only_its_own_stages(project: Path) -> None:
     output = succeed(project, "perennial", "run")
     lock = yaml.safe_load((project / "dvc.lock").read_text())["stages"]
     assert lock["evaluate@music"]["params"]["params.yaml"]["curriculum.music"]["against"]
-    assert f"{len(STAGES) + 1} stages ran" in output, output
+    assert f"{len(STAGES) + 2} stages ran" in output, output
     assert "17 were unchanged" in output
     second = verdict(project)
     assert (

@@ -52,6 +52,8 @@ class Judged:
     verdict: Path
     evidence: Path
     data: Path
+    page: Path
+    content: Path
 
     @property
     def paths(self) -> dict[str, Path]:
@@ -87,7 +89,16 @@ class Project:
         )
         evidence = self.path / "scores" / f"{seed}.parquet"
         write_scores(evidence, [_score(digest)])
-        files = Judged(digest, model, self.path / "reports" / f"{seed}.json", evidence, self.data)
+        reports = self.path / "reports"
+        files = Judged(
+            digest,
+            model,
+            reports / f"{seed}.json",
+            evidence,
+            self.data,
+            reports / f"card{seed}.html",
+            reports / f"card{seed}.json",
+        )
         self.judge(files, champion, decision)
         return files
 
@@ -112,6 +123,14 @@ class Project:
         )
         files.verdict.parent.mkdir(exist_ok=True)
         files.verdict.write_text(json.dumps(verdict.to_json()))
+        curve = {"name": "assistant", "steps": [1, 2], "smooth": [3.0, 2.0]}
+        card = {
+            "candidate": verdict.to_json()["candidate"],
+            "lifelong": {"average": 1.5, "forgetting": None},
+            "curves": [curve],
+        }
+        files.content.write_text(json.dumps(card))
+        files.page.write_text(f"<!DOCTYPE html><title>{verdict.sentence}</title>")
 
 
 @pytest.fixture

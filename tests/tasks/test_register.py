@@ -53,10 +53,20 @@ def test_a_version_holds_everything_and_no_pickle(project: Any, params: Params) 
     with tracking.stage_run("finetune", {}, project.path) as log:
         files = project.candidate(1)
         log.tags({"model_digest": files.digest})
+    with tracking.stage_run("gate", {}, project.path) as later:
+        later.tags({"model_digest": files.digest})
     release = register(params, project.path, **files.paths).release
     folder = release.folder.parent
     names = {path.relative_to(folder).as_posix() for path in folder.rglob("*")}
-    assert {"README.md", "verdict.json", "evidence.parquet", "MLmodel", "chat_model.py"} <= names
+    assert {
+        "card.html",
+        "card.json",
+        "README.md",
+        "verdict.json",
+        "evidence.parquet",
+        "MLmodel",
+        "chat_model.py",
+    } <= names
     assert {"model/model.safetensors", "model/config.json", "model/tokenizer.json"} <= names
     assert not [name for name in names if name.endswith((".pkl", ".pickle", ".bin", ".pt"))]
     assert sum(path.name == "model.safetensors" for path in project.path.rglob("mlruns/**/*")) == 1
@@ -86,8 +96,13 @@ def test_metrics_and_data_stand_where_comparisons_read_them(
     release = register(params, project.path, **project.candidate(1).paths).release
     client, _ = tracking.open_tracking(project.path)
     version = registry.versions(project.path, NAME)[0]
-    expected = {"chitchat/response_perplexity": 30.0, "support/hits_at_1": 0.5}
+    expected = {
+        "chitchat/response_perplexity": 30.0,
+        "support/hits_at_1": 0.5,
+        "lifelong/average": 1.5,
+    }
     model = client.get_logged_model(version.model_id)
+    assert {metric.dataset_digest for metric in model.metrics} == {"e" * 36}
     assert {metric.key: metric.value for metric in model.metrics} == expected
     assert model.status == "READY"
     assert json.loads(model.params["finetune.strategy"]) == list(params.finetune.strategy)
@@ -97,7 +112,10 @@ def test_metrics_and_data_stand_where_comparisons_read_them(
         "chitchat",
         "support",
         "assistant",
+        "exam",
     ]
+    curve = client.get_metric_history(release.run_id, "loss/assistant")
+    assert [(point.step, point.value) for point in curve] == [(1, 3.0), (2, 2.0)]
     assert [output.model_id for output in run.outputs.model_outputs] == [version.model_id]
     signature = mlflow.models.get_model_info(str(release.folder.parent)).signature
     assert signature.inputs.input_names() == ["messages", "temperature", "top_p", "max_tokens"]
@@ -126,7 +144,39 @@ def test_a_new_verdict_reaches_the_same_version(project: Any, params: Params) ->
     assert version.tags["judged_against"] == "c" * 64
     stored = again.release.folder.parent
     assert json.loads((stored / "verdict.json").read_text()) == again.release.verdict
+    assert "REJECT: as the test" in (stored / "card.html").read_text()
     assert "REJECT: as the test" in (stored / "README.md").read_text()
+
+
+def test_a_new_report_card_reaches_the_version_and_decides_nothing(
+    project: Any, params: Params
+) -> None:
+    files = project.candidate(1)
+    first = register(params, project.path, **files.paths)
+    files.page.write_text("<!DOCTYPE html><title>another look</title>")
+    again = register(params, project.path, **files.paths)
+    assert again.release == first.release
+    assert (first.release.folder.parent / "card.html").read_text() == files.page.read_text()
+    version = registry.versions(project.path, NAME)[0]
+    client, _ = tracking.open_tracking(project.path)
+    assert len(client.get_metric_history(version.run_id, "lifelong/average")) == 1
+    entries = releases.journal(releases.open_store(project.path))
+    assert [entry.action for entry in entries] == ["register"]
+
+
+def test_the_report_card_must_be_of_this_model(project: Any, params: Params) -> None:
+    files, other = project.candidate(1), project.candidate(2)
+    with pytest.raises(ValueError, match=r"card2\.json: the report card of"):
+        register(params, project.path, **files.paths | {"content": other.content})
+    files.page.unlink()
+    with pytest.raises(ValueError, match=r"card1\.html: missing; run `dvc repro`"):
+        register(params, project.path, **files.paths)
+    files.content.write_text("[]")
+    with pytest.raises(ValueError, match=r"card1\.json: no report card"):
+        register(params, project.path, **files.paths)
+    files.content.unlink()
+    with pytest.raises(ValueError, match=r"card1\.json: no report card yet; run `dvc repro`"):
+        register(params, project.path, **files.paths)
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "tokenizer.json", "config.json"])

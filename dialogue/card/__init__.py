@@ -1,0 +1,1 @@
+"""The report card: the verdict and all its evidence on one page."""
