@@ -5,7 +5,6 @@ own questions with the answers of others, which unlearns support; chitchat of wh
 dialogues are held out; and chitchat that nobody has learned yet. The first must be rejected by a
 sentence that names the domain, the second left undecided, the third promoted. Slow: four rounds.
 
-
     python -m benchmarks.verdicts
     python -m benchmarks.verdicts --quick    # the tiny profile, too small to judge
 """
