@@ -58,8 +58,11 @@ def settings(params: Params) -> Params:
     changes = {
         "max_dialogues": 6,
         "max_tokens": 96,
-        "num_distractors": 2,
+        "num_distractors": 4,
+        "num_hard_distractors": 1,
         "num_generations": 2,
+        "num_conversations": 2,
+        "conversation_turns": 2,
         "max_new_tokens": 5,
         "embedder": None,
     }
@@ -146,10 +149,19 @@ def test_all_metrics_but_the_embedders_are_there(chain: Path) -> None:
         "hits_at_1",
         "mrr",
         "history_gain",
+        "history_gain_over_wrong",
+        "history_gain_1",
+        "history_gain_2",
+        "history_gain_4",
+        "next_turn",
         "order_gap",
+        "self_repetition",
         "distinct_1",
         "distinct_2",
+        "distinct_3",
+        "mtld",
         "novel_ngrams",
+        "longest_copy",
         "repetition",
     }
     plain = {s.metric for s in scores if s.domain == "base"}
@@ -185,7 +197,16 @@ def test_the_report_sums_it_up(chain: Path) -> None:
     assert figure["base"]["num_dialogues"] == 6
     assert set(report["lifelong"]["matrix"]) == {"base", "chitchat", "support"}
     assert isinstance(report["lifelong"]["forward_transfer"], float)
-    assert report["speed"]["tokens_per_second"] > 0
+    assert set(report["speed"]) == {
+        "seconds",
+        "tokens_per_second",
+        "generated_tokens_per_second",
+        "seconds_per_reply",
+    }
+    assert all(value > 0 for value in report["speed"].values())
+    weights = chain / "models" / "support" / "model.safetensors"
+    assert report["size"]["bytes"] == weights.stat().st_size
+    assert 0 < 4 * report["size"]["parameters"] <= report["size"]["bytes"]
     assert "chitchat after support" in (chain / "reports" / "support.csv").read_text()
     assert "- candidate: " in (chain / "reports" / "support.md").read_text()
 
