@@ -106,13 +106,17 @@ def run(params: Params, world: Path, domain: str, after: str, out: Path | None =
 def _dialogues(domain: str) -> Iterator[Dialogue]:
     splits: list[Split] = ["test"] * 8 + ["train"] * 4
     for number, split in enumerate(splits):
+        # The support domain is a labelled one: its answers are few, and each is the label.
+        answer = f"answer {number % 3 if domain == 'support' else number} to {domain}"
         turns = (
             Turn("user", f"{domain} question {number}"),
             Turn("assistant", "go on"),
             Turn("user", "so?"),
-            Turn("assistant", f"answer {number} to {domain}"),
+            Turn("assistant", answer),
         )
-        yield Dialogue(f"{domain}{number:02d}", turns, domain, split, "s", "o", "MIT", "d")
+        label = answer if domain == "support" else None
+        name = f"{domain}{number:02d}"
+        yield Dialogue(name, turns, domain, split, "s", "o", "MIT", "d", label=label)
 
 
 def cells(scores: list[Score]) -> set[tuple[str, str, str]]:
@@ -166,6 +170,19 @@ def test_all_metrics_but_the_embedders_are_there(chain: Path) -> None:
     }
     plain = {s.metric for s in scores if s.domain == "base"}
     assert plain == {"bits_per_byte"}
+
+
+def test_labelled_domains_are_told_apart_and_their_labels_handed_on(chain: Path) -> None:
+    first, second = (
+        json.loads((chain / "scores" / d / "labels.json").read_text()) for d in DOMAINS
+    )
+    assert first == {}
+    assert second == {"support": [f"answer {number} to support" for number in range(3)]}
+    scores = read_scores(chain / "scores" / "support" / "rows.parquet")
+    asked = {(s.model_role, s.domain) for s in scores if s.metric in ("accuracy", "macro_f1")}
+    assert asked == {("candidate", "support")}
+    # Three different answers are too few to pick among five.
+    assert "hits_at_1" not in {s.metric for s in scores if s.domain == "support"}
 
 
 def test_the_exam_grows_and_is_capped(chain: Path) -> None:
