@@ -423,10 +423,24 @@ class Evaluate(Section):
     max_dialogues: int = Field(ge=1)
     max_tokens: int = Field(ge=16)
     num_distractors: int = Field(ge=1)
+    """Other responses that the true one is ranked among."""
+    num_hard_distractors: int = Field(ge=0)
+    """Of these, how many are chosen because they are likely to be taken for it."""
+    max_labels: int = Field(ge=1)
+    """Domains with more labels than this have no accuracy: their answers are no closed set."""
     num_generations: int = Field(ge=0)
+    num_conversations: int = Field(ge=0)
+    conversation_turns: int = Field(ge=2)
+    """How many of its turns a model says itself in each."""
     max_new_tokens: int = Field(ge=1)
     embedder: WheelModel | None
     seed: int
+
+    @model_validator(mode="after")
+    def _some_are_random(self) -> Evaluate:
+        if self.num_hard_distractors >= self.num_distractors:
+            raise ValueError("`num_hard_distractors` must be less than `num_distractors`")
+        return self
 
 
 class Rule(Section):
