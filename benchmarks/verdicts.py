@@ -1,9 +1,9 @@
 """Three second rounds whose truth is known, through the whole workflow: what do the gates say?
 
 After `perennial run` on a clone of this project, three rounds continue from its champion: support's
-own questions with the answers of others, which unlearns support; chitchat of which twelve dialogues
-are held out; and chitchat that nobody has learned yet. The first must be rejected by a sentence that
-names the domain, the second left undecided, the third promoted. Slow: four whole rounds.
+own questions with the answers of others, which unlearns support; chitchat of which twelve
+dialogues are held out; and chitchat that nobody has learned yet. The first must be rejected by a
+sentence that names the domain, the second left undecided, the third promoted. Slow: four rounds.
 
     python -m benchmarks.verdicts
     python -m benchmarks.verdicts --quick    # the tiny profile, too small to judge

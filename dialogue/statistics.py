@@ -100,8 +100,8 @@ def interval(sample: Bootstrap, confidence: float = 0.95) -> tuple[float, float]
     """
     if np.isnan(sample.estimate) or len(sample.resampled) == 0:
         return (float("nan"), float("nan"))
-    tail = _expanded((1 - confidence) / 2, sample.num_clusters)
-    levels = [_corrected_level(sample, tail), _corrected_level(sample, 1 - tail)]
+    reach = _reach((1 - confidence) / 2, sample.num_clusters)
+    levels = [_corrected_level(sample, -reach), _corrected_level(sample, reach)]
     low, high = np.quantile(sample.resampled, levels, method="inverted_cdf")
     return float(low), float(high)
 
@@ -180,19 +180,18 @@ def _acceleration(left_out: Floats) -> float:
     return skewness / 6
 
 
-def _corrected_level(sample: Bootstrap, level: float) -> float:
-    """The quantile of the resamples that bounds the statistic at `level`."""
+def _corrected_level(sample: Bootstrap, distance: float) -> float:
+    """The quantile of the resamples that bounds the statistic, so many normal spreads away."""
     bias = _bias(sample)
-    shifted = bias + float(special.ndtri(level))
-    return float(special.ndtr(bias + _stretched(shifted, sample.acceleration)))
+    return float(special.ndtr(bias + _stretched(bias + distance, sample.acceleration)))
 
 
-def _expanded(tail: float, num_clusters: int) -> float:
-    """The nominal level at which so few clusters leave `tail` outside, by Student's t."""
+def _reach(tail: float, num_clusters: int) -> float:
+    """Normal spreads to either side that leave `tail` outside, expanded by Student's t."""
     if num_clusters < 2:
-        return tail
-    quantile = special.stdtrit(num_clusters - 1, tail)
-    return float(special.ndtr(math.sqrt(num_clusters / (num_clusters - 1)) * quantile))
+        return -float(special.ndtri(tail))
+    quantile = float(special.stdtrit(num_clusters - 1, tail))
+    return -math.sqrt(num_clusters / (num_clusters - 1)) * quantile
 
 
 def _shrunk(distance: float, num_clusters: int) -> float:

@@ -147,6 +147,12 @@ def test_p_of_a_normal_mean_is_near_the_t_test() -> None:
     assert p_value(of_mean(values, resamples=20_000), 0.0) == pytest.approx(expected, rel=0.3)
 
 
+@pytest.mark.parametrize("values", [[1.0, 3.0], [2.0, 2.0], [1.0, 1.0, 4.0], [5.0]])
+def test_a_handful_of_dialogues_has_an_interval(values: list[float]) -> None:
+    low, high = interval(of_mean(values))
+    assert (low, high) == (min(values), max(values))
+
+
 def test_the_undefined_is_nan() -> None:
     sample = bootstrap(np.zeros((3, 2)), ratio, 100, seed=0)
     assert math.isnan(sample.estimate)
