@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.metadata
+import json
 import os
 import shutil
 import tempfile
@@ -20,6 +21,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.models import Model, ModelSignature
 from mlflow.types.schema import Array, ColSpec, DataType, Object, Property, Schema
 from mlflow.utils.file_utils import local_file_uri_to_path
+from mlflow.utils.mlflow_tags import MLFLOW_MODEL_VERSIONS
 
 from tasks.tracking import ARTIFACTS, MAX_DIGEST, UI, RunLog, open_tracking, tracking_uri
 
@@ -105,6 +107,9 @@ def log_version(
     client.log_outputs(log.run_id, [LoggedModelOutput(logged.model_id, step=0)])
     _log_metrics(client, logged.model_id, log.run_id, metrics, exam)
     number = _create_version(client, project, name, logged.model_id, log.run_id, tags, card)
+    # MLflow's server tells the model of its versions; a client of the database must do so itself.
+    known_as = [{"name": name, "version": str(number)}]
+    client.set_logged_model_tags(logged.model_id, {MLFLOW_MODEL_VERSIONS: json.dumps(known_as)})
     return _version(client, client.get_model_version(name, str(number)))
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
+from markupsafe import Markup, escape
 
 from dialogue.card.forest import (
     ChangeScale,
@@ -46,6 +47,7 @@ def render_page(content: Mapping[str, Any]) -> str:
         "duration": duration,
         "size": size,
         "words": words,
+        "breakable": breakable,
     }
     symbol, tone = _DECISIONS.get(content["verdict"], ("?", "undecided"))
     scale = ChangeScale(
@@ -133,6 +135,11 @@ def size(num_bytes: object) -> str:
 def words(name: str) -> str:
     """A metric's name as people say it."""
     return name.replace("_", " ")
+
+
+def breakable(name: str) -> Markup:
+    """A name that may be broken behind every underscore."""
+    return escape(name).replace("_", Markup("_<wbr>"))
 
 
 def _rule(rule: Mapping[str, Any], scale: ChangeScale) -> dict[str, Any]:

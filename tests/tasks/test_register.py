@@ -105,6 +105,7 @@ def test_metrics_and_data_stand_where_comparisons_read_them(
     assert {metric.dataset_digest for metric in model.metrics} == {"e" * 36}
     assert {metric.key: metric.value for metric in model.metrics} == expected
     assert model.status == "READY"
+    assert json.loads(model.tags["mlflow.modelVersions"]) == [{"name": NAME, "version": "1"}]
     assert json.loads(model.params["finetune.strategy"]) == list(params.finetune.strategy)
     run = client.get_run(release.run_id)
     assert expected.items() <= run.data.metrics.items()

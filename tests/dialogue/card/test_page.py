@@ -12,7 +12,17 @@ from typing import Any
 import pytest
 
 from dialogue.card.content import card_content
-from dialogue.card.page import change, count, duration, number, percent, render_page, signed, size
+from dialogue.card.page import (
+    breakable,
+    change,
+    count,
+    duration,
+    number,
+    percent,
+    render_page,
+    signed,
+    size,
+)
 from dialogue.verdict import Decision
 from tests.browser import Page, open_browser
 from tests.dialogue.card.cards import (
@@ -29,7 +39,7 @@ from tests.dialogue.card.cards import (
 
 ATTACK = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'{{ 7*7 }}</p></body>"
 MANY = tuple(f"domain_with_a_long_name_{i:02d}" for i in range(20))
-VOID = {"meta", "br", "circle", "line", "path", "polyline", "rect"}
+VOID = {"meta", "br", "wbr", "circle", "line", "path", "polyline", "rect"}
 
 
 class Elements(HTMLParser):
@@ -166,6 +176,7 @@ def test_numbers_read_as_people_write_them() -> None:
         "2.0 h",
         "–",
     ]
+    assert breakable("a_<b>") == "a_<wbr>&lt;b&gt;"
     assert (size(180_357), size(2_000_000)) == ("180 kB", "2.0 MB")
 
 
@@ -247,6 +258,14 @@ def test_it_prints_on_paper_with_everything_unfolded(browser: Page, cards: dict[
     assert browser.evaluate(f"{folded}.length") > 0
     assert browser.evaluate(f"{folded}.every(each => each.getBoundingClientRect().height > 20)")
     assert browser.pdf().startswith(b"%PDF")
+
+
+def test_twenty_domains_fit_on_paper(browser: Page, cards: dict[str, Path]) -> None:
+    """A4 less its margins is 186 mm: 703 CSS pixels."""
+    browser.open(cards["large"], 703, 1000)
+    browser.call("Emulation.setEmulatedMedia", media="print")
+    widest = "Math.max(...[...document.querySelectorAll('body *')].map(e => %s))"
+    assert browser.evaluate(widest % "e.getBoundingClientRect().right") <= 704
 
 
 def test_states_differ_in_shape_as_well(browser: Page, cards: dict[str, Path]) -> None:

@@ -15,7 +15,7 @@ def score(role: ModelRole, dialogue: str, metric: str, value: float, weight: flo
 
 
 def exam() -> list[Dialogue]:
-    turns = tuple(Turn(role, f"{role} {i}") for i in range(3) for role in ("user", "assistant"))  # type: ignore[arg-type]
+    turns = tuple(Turn(role, f"{role} {i}") for i in range(3) for role in ("user", "assistant"))
     return [
         Dialogue(str(i), turns, "chitchat", "test", "s", "o", "MIT", "d") for i in range(NUMBER)
     ]
