@@ -30,11 +30,13 @@ def run_command(
     whenever you like: the next run goes on.
     """
     # Imported in here, as in every command: `perennial --help` answers at once.
+    from perennial.profile import check_profile
     from perennial.summary import print_summary
     from perennial.terminal import open_console
     from tasks.processes import StageError
 
     project, params = enter_project()
+    check_profile(project, params.profile)
     console = open_console()
     start = time.monotonic()
     try:
