@@ -125,7 +125,7 @@ def test_a_missing_file_and_an_empty_source(project: Path) -> None:
 
 def test_a_full_disk(project: Path, disk: Callable[[int], Path]) -> None:
     folder = disk(1000)
-    shutil.copytree(project, folder / "project")
+    shutil.copytree(project, folder / "project", ignore=shutil.ignore_patterns(folder.name))
     filler = folder / "filler"
     with contextlib.suppress(OSError), filler.open("wb") as file:
         while True:
