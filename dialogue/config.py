@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -596,7 +597,10 @@ def _check_domain(params: Params, domain: str) -> None:
                 f"{', '.join(params.curriculum)}"
             )
         if parent in seen:
-            raise ValueError(f"curriculum.{domain}: `after` goes round in a circle at `{parent}`")
+            raise ValueError(
+                f"curriculum.{domain}: `after` goes round in a circle at `{parent}`; "
+                "let the first domain of it come after `base`"
+            )
         seen.add(parent)
         parent = params.curriculum[parent].after
 
@@ -614,7 +618,8 @@ def load_params(path: Path) -> Params:
     except yaml.YAMLError as error:
         raise ValueError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
     if not isinstance(raw, dict):
-        raise ValueError(f"{path}: expected sections, found {type(raw).__name__}")
+        found = "nothing" if raw is None else type(raw).__name__
+        raise ValueError(f"{path}: expected sections, found {found}; restore it from git")
     try:
         return Params.model_validate(_tuples(raw))
     except ValidationError as error:
@@ -639,10 +644,16 @@ def _fault(path: Path, fault: Any, settings: Any) -> str:
         return f"{path}: `{field}` is no setting; remove it or correct its spelling"
     if kind == "missing":
         return f"{path}: `{field}` is missing; add it"
+    if kind == "union_tag_not_found":
+        return f"{path}: `{field}.kind` is missing; add it"
+    if kind == "union_tag_invalid":
+        tag, known = fault["ctx"]["tag"], fault["ctx"]["expected_tags"]
+        return f"{path}: `{field}.kind` is {tag!r}; use one of {known}"
     message = str(fault["msg"]).removeprefix("Value error, ")
     if kind == "value_error":
         return f"{path}: {field + ': ' if fault['loc'] else ''}{message}"
-    return f"{path}: `{field}` is {fault['input']!r}: {message}"
+    found = textwrap.shorten(repr(fault["input"]), 120, placeholder=" …")
+    return f"{path}: `{field}` is {found}: {message}"
 
 
 def _parts(location: tuple[Any, ...], settings: Any) -> Iterator[str]:
