@@ -27,6 +27,7 @@ from tasks.releases import model_folder, open_store
 ROWS: Final = "rows.parquet"
 EXAM: Final = "exam.parquet"
 NGRAMS: Final = "ngrams.npy"
+LABELS: Final = "labels.json"
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -128,7 +129,8 @@ def _look_again(params: Params, more: Exam, scores: Path, models: Path) -> _Look
     first = compose_exam(read_dialogues(scores / domain / EXAM), [], params.gate.second_look)
     exam = {name: more.get(name, part) for name, part in first.items()}
     seen = np.load(scores / domain / NGRAMS, allow_pickle=False)
-    examiner = Examiner(params.evaluate, exam, seen, choose_similarity(params.evaluate))
+    labels = json.loads((scores / domain / LABELS).read_text(encoding="utf-8"))
+    examiner = Examiner(params.evaluate, exam, seen, choose_similarity(params.evaluate), labels)
     untaught = [each for each in examiner.of_base(models / BASE, []) if each.domain != BASE]
     candidate = examiner.examine(models / domain, "candidate", domain)
     champion = Examined()

@@ -156,6 +156,7 @@ def undecided(folder: Path, models: Path, available: int) -> None:
     write(folder, gains + rows("parent", "p" * 64, 1.5))
     write_dialogues(folder / "chitchat" / "exam.parquet", map(dialogue, range(NUM_DIALOGUES)))
     np.save(folder / "chitchat" / "ngrams.npy", np.array([], dtype=np.uint64))
+    (folder / "chitchat" / "labels.json").write_text("{}")
     write_dialogues(folder / "base" / "exam.parquet", [])
     write_dialogues(
         folder / "valid" / "chitchat" / "dialogues.parquet", map(dialogue, range(available))
