@@ -26,13 +26,14 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 from benchmarks._job import call, clone
 from benchmarks.form import Bound, Row, alternate, paired_ratio, quick_wanted, report
 from dialogue.config import Evaluate, Params, load_params
-from dialogue.encoding import Encoder
-from dialogue.examination import Paper, answer_paper, set_paper, write_replies
+from dialogue.conversation import converse
+from dialogue.examination import answer_paper, write_replies
 from dialogue.manifest import read_manifest
 from dialogue.metrics import Floats
 from dialogue.metrics.likelihood import Branch, log_likelihoods
 from dialogue.model import autocast, choose_precision, load_model, load_tokenizer
-from dialogue.records import Dialogue, read_dialogues
+from dialogue.paper import Paper, set_paper
+from dialogue.records import Dialogue, Turn, read_dialogues
 from tasks.releases import Release, open_store, record
 from tasks.settings import edited_params
 
@@ -135,13 +136,17 @@ def _examine(
     """Everything that is asked of one model, of a part of every domain."""
     precision = choose_precision("auto")
     asked = settings.model_copy(
-        update={"num_generations": max(1, round(part * settings.num_generations))}
+        update={
+            "num_generations": max(1, round(part * settings.num_generations)),
+            "num_conversations": max(1, round(part * settings.num_conversations)),
+        }
     )
     for domain, dialogues in exam.items():
         some = dialogues[: max(1, round(part * len(dialogues)))]
         paper = set_paper(domain, some, tokenizer, asked, thorough=True)
         list(answer_paper(model, paper, precision))
         write_replies(model, tokenizer, paper, asked, precision)
+        converse(model, tokenizer, paper.questions, asked, precision)
 
 
 def _beside_a_loop(
@@ -164,6 +169,7 @@ def _beside_a_loop(
             trees = [item.tree for item in paper.items]
             scored += log_likelihoods(model, trees, precision)
             write_replies(model, tokenizer, paper, settings, precision)
+            converse(model, tokenizer, paper.questions, settings, precision)
         return scored
 
     def loop() -> list[list[Floats]]:
@@ -177,7 +183,7 @@ def _plainly(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, paper: Paper, settings: Evaluate
 ) -> list[list[Floats]]:
     """What a domain's paper asks: one forward pass a sequence, one `generate` a reply."""
-    found, encoder = [], Encoder(tokenizer)
+    found = []
     with torch.inference_mode(), autocast(choose_precision("auto"), model.device):
         for item in paper.items:
             trunk = item.tree.trunk
@@ -192,17 +198,40 @@ def _plainly(
                 scored = torch.from_numpy(np.flatnonzero(mask))
                 parts.append(logs[scored - 1, row[scored]].double().numpy())
             found.append(parts)
-        asked = [item.question for item in paper.items if item.question]
-        for question in [each for each in asked if len(each.turns) > 1][: settings.num_generations]:
-            prompt = torch.tensor([encoder.prompt(question.turns[:-1], settings.max_tokens)])
-            model.generate(  # type: ignore[operator]
-                input_ids=prompt,
-                attention_mask=torch.ones_like(prompt),
-                max_new_tokens=settings.max_new_tokens,
-                do_sample=False,
-                pad_token_id=tokenizer.pad_token_id,
-            )
+        asked = [question for question in paper.questions if len(question.turns) > 1]
+        for question in asked[: settings.num_generations]:
+            _reply(model, tokenizer, question.turns[:-1], settings)
+        able = {question.id: _own_turns(question.turns) for question in asked}
+        for question in [q for q in asked if len(able[q.id]) > 1][: settings.num_conversations]:
+            turns = list(question.turns)
+            for place in able[question.id][-settings.conversation_turns :]:
+                said = _reply(model, tokenizer, turns[:place], settings)
+                turns[place] = Turn("assistant", said)
     return found
+
+
+def _own_turns(turns: Sequence[Turn]) -> list[int]:
+    return [place for place, turn in enumerate(turns) if place and turn.role == "assistant"]
+
+
+def _reply(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerFast,
+    turns: Sequence[Turn],
+    settings: Evaluate,
+) -> str:
+    messages = [{"role": turn.role, "content": turn.text} for turn in turns]
+    prompt = tokenizer.apply_chat_template(
+        messages, add_generation_prompt=True, return_tensors="pt", return_dict=True
+    )
+    written = model.generate(  # type: ignore[operator]
+        **prompt,
+        max_new_tokens=settings.max_new_tokens,
+        do_sample=False,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    new = written[0, prompt["input_ids"].shape[1] :]
+    return str(tokenizer.decode(new, skip_special_tokens=True))
 
 
 def _check(ours: Sequence[Sequence[Floats]], loop: Sequence[Sequence[Floats]]) -> None:
