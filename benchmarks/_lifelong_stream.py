@@ -21,10 +21,10 @@ from dialogue.config import (
     load_params,
 )
 from dialogue.encoding import Encoder
-from dialogue.examination import Paper, set_paper
 from dialogue.initialization import initial_model
 from dialogue.log import SilentLog
 from dialogue.model import load_tokenizer, save_model, scratch_model
+from dialogue.paper import Paper, set_paper
 from dialogue.pretraining import split_documents, text_blocks
 from dialogue.privacy import Scrubber
 from dialogue.records import Dialogue, words_digest
@@ -91,7 +91,8 @@ def open_stream(sizes: Sizes, folder: Path) -> Stream:
         texts = (turn.text for each in learned.values() for d in each for turn in d.turns)
         _make_base(params, list(texts), sizes.pretrain_tokens, base)
     tokenizer = load_tokenizer(base)
-    settings = params.evaluate.model_copy(update={"max_tokens": sizes.max_tokens})
+    changes = {"max_tokens": sizes.max_tokens, "num_distractors": 4, "num_hard_distractors": 0}
+    settings = params.evaluate.model_copy(update=changes)
     return Stream(
         base=base,
         tokenizer=tokenizer,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -423,10 +424,24 @@ class Evaluate(Section):
     max_dialogues: int = Field(ge=1)
     max_tokens: int = Field(ge=16)
     num_distractors: int = Field(ge=1)
+    """Other responses that the true one is ranked among."""
+    num_hard_distractors: int = Field(ge=0)
+    """Of these, how many are chosen because they are likely to be taken for it."""
+    max_labels: int = Field(ge=1)
+    """Domains with more labels than this have no accuracy: their answers are no closed set."""
     num_generations: int = Field(ge=0)
+    num_conversations: int = Field(ge=0)
+    conversation_turns: int = Field(ge=2)
+    """How many of its turns a model says itself in each."""
     max_new_tokens: int = Field(ge=1)
     embedder: WheelModel | None
     seed: int
+
+    @model_validator(mode="after")
+    def _some_are_random(self) -> Evaluate:
+        if self.num_hard_distractors >= self.num_distractors:
+            raise ValueError("`num_hard_distractors` must be less than `num_distractors`")
+        return self
 
 
 class Rule(Section):
@@ -582,7 +597,10 @@ def _check_domain(params: Params, domain: str) -> None:
                 f"{', '.join(params.curriculum)}"
             )
         if parent in seen:
-            raise ValueError(f"curriculum.{domain}: `after` goes round in a circle at `{parent}`")
+            raise ValueError(
+                f"curriculum.{domain}: `after` goes round in a circle at `{parent}`; "
+                "let the first domain of it come after `base`"
+            )
         seen.add(parent)
         parent = params.curriculum[parent].after
 
@@ -600,7 +618,8 @@ def load_params(path: Path) -> Params:
     except yaml.YAMLError as error:
         raise ValueError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
     if not isinstance(raw, dict):
-        raise ValueError(f"{path}: expected sections, found {type(raw).__name__}")
+        found = "nothing" if raw is None else type(raw).__name__
+        raise ValueError(f"{path}: expected sections, found {found}; restore it from git")
     try:
         return Params.model_validate(_tuples(raw))
     except ValidationError as error:
@@ -625,10 +644,16 @@ def _fault(path: Path, fault: Any, settings: Any) -> str:
         return f"{path}: `{field}` is no setting; remove it or correct its spelling"
     if kind == "missing":
         return f"{path}: `{field}` is missing; add it"
+    if kind == "union_tag_not_found":
+        return f"{path}: `{field}.kind` is missing; add it"
+    if kind == "union_tag_invalid":
+        tag, known = fault["ctx"]["tag"], fault["ctx"]["expected_tags"]
+        return f"{path}: `{field}.kind` is {tag!r}; use one of {known}"
     message = str(fault["msg"]).removeprefix("Value error, ")
     if kind == "value_error":
         return f"{path}: {field + ': ' if fault['loc'] else ''}{message}"
-    return f"{path}: `{field}` is {fault['input']!r}: {message}"
+    found = textwrap.shorten(repr(fault["input"]), 120, placeholder=" …")
+    return f"{path}: `{field}` is {found}: {message}"
 
 
 def _parts(location: tuple[Any, ...], settings: Any) -> Iterator[str]:

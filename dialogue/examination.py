@@ -1,4 +1,4 @@
-"""One model's examination: what it is asked about a domain's dialogues, and what that measures."""
+"""One model's examination: how it answers a paper, and what its answers and replies measure."""
 
 from __future__ import annotations
 
@@ -7,25 +7,31 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from dialogue.config import Evaluate
+from dialogue.conversation import REPLIES_AT_ONCE
 from dialogue.decoding import greedy
-from dialogue.encoding import Encoder
-from dialogue.exam import PLAIN_TEXT
-from dialogue.generation import generate
+from dialogue.generation import Generation, generate
 from dialogue.metrics import Floats
-from dialogue.metrics.coherence import shuffled_history
+from dialogue.metrics.diversity import lexical_diversity
 from dialogue.metrics.embedding import Similarity
-from dialogue.metrics.likelihood import Tree, log_likelihoods
-from dialogue.metrics.novelty import Seen, distinct, novel, repetition
-from dialogue.metrics.question import ANSWER_TOKENS, Question, questions
-from dialogue.metrics.selection import distractors, rank, without_history
+from dialogue.metrics.labels import macro_f1_shares
+from dialogue.metrics.likelihood import log_likelihoods
+from dialogue.metrics.novelty import (
+    Seen,
+    distinct,
+    longest_copy,
+    novel,
+    repetition,
+    self_repetition,
+)
+from dialogue.metrics.question import ANSWER_TOKENS, Question
+from dialogue.metrics.selection import RANKED_TOKENS, Opening, opening, rank
 from dialogue.model import Precision, autocast
-from dialogue.records import Dialogue
-
-_REPLIES_AT_ONCE = 16
+from dialogue.paper import DISTANCES, Asked, Item, Paper
 
 
 class Measurement(NamedTuple):
@@ -37,50 +43,6 @@ class Measurement(NamedTuple):
     weight: float
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
-    """One dialogue as a tree; how many of its branches are of which kind, in this order."""
-
-    id: str
-    tree: Tree
-    num_bytes: int
-    question: Question | None = None
-    """None for plain text."""
-    num_distractors: int = 0
-    num_alone: int = 0
-    num_shuffled: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Paper:
-    """What is asked about one domain."""
-
-    domain: str
-    items: tuple[Item, ...]
-
-    @property
-    def num_tokens(self) -> int:
-        """Tokens that a model reads to answer it."""
-        return sum(len(item.tree) for item in self.items)
-
-
-def set_paper(
-    domain: str,
-    dialogues: Sequence[Dialogue],
-    tokenizer: PreTrainedTokenizerFast,
-    settings: Evaluate,
-    *,
-    thorough: bool,
-) -> Paper:
-    """Turn dialogues into items; only a thorough paper asks more than how likely the text is."""
-    if domain == PLAIN_TEXT:
-        items = _plain_items(dialogues, tokenizer, settings.max_tokens)
-    else:
-        asked = list(questions(dialogues, tokenizer, settings.max_tokens))
-        items = (_item(question, asked if thorough else [], settings) for question in asked)
-    return Paper(domain, tuple(items))
-
-
 def answer_paper(
     model: PreTrainedModel,
     paper: Paper,
@@ -89,12 +51,18 @@ def answer_paper(
 ) -> Iterator[Measurement]:
     """Every measurement that likelihoods give; `advance` is told of tokens read."""
     trees = [item.tree for item in paper.items]
-    for item, parts in zip(
-        paper.items, log_likelihoods(model, trees, precision, advance), strict=True
-    ):
+    found = log_likelihoods(model, trees, precision, advance)
+    answers = []
+    for item, parts in zip(paper.items, found, strict=True):
         yield from _likelihood(item, parts[0])
         if item.question is not None:
-            yield from _relevance(item, item.question, parts)
+            answers.append(_Answer.of(item.question, item.asked, parts))
+    known = _elsewhere(answers)
+    for answer in answers:
+        yield from _relevance(answer)
+        yield from _against_others(answer, *known)
+        yield from _history(answer)
+    yield from _classification(answers, paper.labels)
 
 
 def write_replies(
@@ -103,65 +71,97 @@ def write_replies(
     paper: Paper,
     settings: Evaluate,
     precision: Precision,
-) -> dict[str, str]:
-    """The model's own last response to the first dialogues of a paper: id → text, greedily."""
-    asked = [
-        item.question for item in paper.items if item.question and len(item.question.turns) > 1
-    ][: settings.num_generations]
+) -> dict[str, Generation]:
+    """The model's own last response to the first dialogues of a paper, greedily: by id."""
+    asked = [each for each in paper.questions if len(each.turns) > 1][: settings.num_generations]
     with torch.inference_mode(), autocast(precision, model.device):
         replies = generate(
             model,
             tokenizer,
             [question.turns[:-1] for question in asked],
             greedy(settings.max_new_tokens),
-            batch_size=_REPLIES_AT_ONCE,
+            batch_size=REPLIES_AT_ONCE,
         )
-    return {question.id: reply.text for question, reply in zip(asked, replies, strict=True)}
+    return {question.id: reply for question, reply in zip(asked, replies, strict=True)}
 
 
 def measure_replies(
     replies: Mapping[str, str], paper: Paper, seen: Seen, similarity: Similarity | None
 ) -> Iterator[Measurement]:
-    """Every measurement that generated replies give."""
-    for metric, order in (("distinct_1", 1), ("distinct_2", 2)):
+    """Every measurement that replies give, by the id of the dialogue they end."""
+    for metric, order in (("distinct_1", 1), ("distinct_2", 2), ("distinct_3", 3)):
         for key, new, total in distinct(replies, order):
             yield Measurement(key, metric, new, total)
+    for key, num_words, factors in lexical_diversity(replies):
+        yield Measurement(key, "mtld", num_words, factors)
     for key, text in replies.items():
         yield Measurement(key, "novel_ngrams", *novel(text, seen))
+        yield Measurement(key, "longest_copy", *longest_copy(text, seen))
         yield Measurement(key, "repetition", repetition(text), 1.0)
     if similarity is not None and replies:
-        said = {item.id: item.question.turns[-1].text for item in paper.items if item.question}
+        said = {question.id: question.turns[-1].text for question in paper.questions}
         cosines = similarity(list(replies.values()), [said[key] for key in replies])
         for key, cosine in zip(replies, cosines, strict=True):
             yield Measurement(key, "embedding_similarity", float(cosine), 1.0)
 
 
-def _plain_items(
-    documents: Sequence[Dialogue], tokenizer: PreTrainedTokenizerFast, max_tokens: int
-) -> Iterator[Item]:
-    encoder = Encoder(tokenizer)
-    for document in documents:
-        tokens = encoder.plain(document.turns[0].text, max_tokens)
-        # The first token has nothing before it: neither its bits nor its bytes count.
-        scored = str(tokenizer.decode(tokens.ids[1:]))
-        yield Item(document.id, Tree(tokens), len(scored.encode()))
+def measure_conversations(said: Mapping[str, Sequence[str]]) -> Iterator[Measurement]:
+    """Every measurement that a speaker's turns of one conversation give, by its id."""
+    for key, turns in said.items():
+        yield Measurement(key, "self_repetition", *self_repetition(turns))
 
 
-def _item(question: Question, others: Sequence[Question], settings: Evaluate) -> Item:
-    if not others:
-        return Item(question.id, Tree(question.tokens), question.num_bytes, question)
-    choices = distractors(question, others, settings.num_distractors, settings.seed)
-    alone = without_history(question)
-    shuffled = shuffled_history(question, settings.seed)
-    return Item(
-        id=question.id,
-        tree=Tree(question.tokens, (*choices, *alone, *shuffled)),
-        num_bytes=question.num_bytes,
-        question=question,
-        num_distractors=len(choices),
-        num_alone=len(alone),
-        num_shuffled=len(shuffled),
-    )
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """The log-likelihoods of one answer's tokens, and of all that stands beside it."""
+
+    question: Question
+    asked: Asked
+    true: Floats
+    hard: list[Floats]
+    random: list[Floats]
+    labels: list[Floats]
+    alone: list[Floats]
+    shuffled: list[Floats]
+    latest: list[Floats]
+
+    @classmethod
+    def of(cls, question: Question, asked: Asked, parts: Sequence[Floats]) -> _Answer:
+        """Take apart what was found about a tree."""
+        rest = iter(parts[1:])
+        sizes = (
+            len(asked.distractors.hard),
+            len(asked.distractors.random),
+            *map(len, (asked.labels, asked.alone, asked.shuffled, asked.latest)),
+        )
+        true = parts[0][-question.answer_length :][:ANSWER_TOKENS]
+        return cls(question, asked, true, *([next(rest) for _ in range(size)] for size in sizes))
+
+    @property
+    def opening(self) -> Opening:
+        """What it is as a candidate."""
+        return opening(self.question.answer_ids)
+
+    @property
+    def start(self) -> float:
+        """Mean log-likelihood of its opening's tokens."""
+        return _mean(self.true)
+
+
+_Elsewhere = tuple[dict[Opening, list[float]], dict[Opening, float]]
+"""By an answer's opening, per token: after histories of other dialogues, and without any."""
+
+
+def _elsewhere(answers: Sequence[_Answer]) -> _Elsewhere:
+    """What the trees of other dialogues say of an answer."""
+    after: dict[Opening, list[float]] = {}
+    alone: dict[Opening, float] = {}
+    for answer in answers:
+        for ids, logs in zip(answer.asked.distractors.random, answer.random, strict=True):
+            after.setdefault(ids, []).append(_mean(logs))
+        for logs in answer.alone:
+            alone[answer.opening] = _mean(logs)
+    return after, alone
 
 
 def _likelihood(item: Item, trunk: Floats) -> Iterator[Measurement]:
@@ -171,17 +171,60 @@ def _likelihood(item: Item, trunk: Floats) -> Iterator[Measurement]:
     yield Measurement(item.id, "bits_per_byte", nats / math.log(2), float(item.num_bytes))
 
 
-def _relevance(item: Item, question: Question, parts: Sequence[Floats]) -> Iterator[Measurement]:
-    true = parts[0][-question.answer_length :][:ANSWER_TOKENS]
-    branches = list(parts[1:])
-    choices = [branches.pop(0) for _ in range(item.num_distractors)]
-    if choices:
-        place = rank(true, choices)
-        yield Measurement(item.id, "hits_at_1", float(place == 1), 1.0)
-        yield Measurement(item.id, "mrr", 1 / place, 1.0)
-    for _ in range(item.num_alone):
-        gain = float(true.mean() - branches.pop(0).mean())
-        yield Measurement(item.id, "history_gain", gain, 1.0)
-    for _ in range(item.num_shuffled):
-        gap = float(true.mean() - branches.pop(0).mean())
-        yield Measurement(item.id, "order_gap", gap, 1.0)
+def _relevance(answer: _Answer) -> Iterator[Measurement]:
+    """The place among the distractors."""
+    if not len(answer.asked.distractors):
+        return
+    key = answer.question.id
+    place = rank(answer.true[:RANKED_TOKENS], [*answer.hard, *answer.random])
+    yield Measurement(key, "hits_at_1", float(place == 1), 1.0)
+    yield Measurement(key, "mrr", 1 / place, 1.0)
+
+
+def _against_others(
+    answer: _Answer, after: Mapping[Opening, list[float]], alone: Mapping[Opening, float]
+) -> Iterator[Measurement]:
+    """The true pair of history and answer against pairs that do not belong together."""
+    key = answer.question.id
+    if wrong := after.get(answer.opening):
+        yield Measurement(key, "history_gain_over_wrong", answer.start - float(np.mean(wrong)), 1.0)
+    if answer.opening not in alone or not answer.alone:
+        return
+    gain = answer.start - alone[answer.opening]
+    gains = [
+        _mean(logs) - alone[ids]
+        for ids, logs in zip(answer.asked.distractors.random, answer.random, strict=True)
+        if ids in alone
+    ]
+    if gains:
+        yield Measurement(key, "next_turn", float(np.mean([gain > other for other in gains])), 1.0)
+
+
+def _history(answer: _Answer) -> Iterator[Measurement]:
+    """What the history tells of the answer: all of it, its order, and turns by their distance."""
+    key, after_all = answer.question.id, float(answer.true.mean())
+    for logs in answer.alone:
+        yield Measurement(key, "history_gain", after_all - float(logs.mean()), 1.0)
+    for logs in answer.shuffled:
+        yield Measurement(key, "order_gap", after_all - float(logs.mean()), 1.0)
+    nearer = [float(logs.mean()) for logs in (*answer.alone, *answer.latest)]
+    names = (*(f"history_gain_{turns}" for turns in DISTANCES), "history_gain_older")
+    for name, before, after in zip(names, nearer, (*nearer[1:], after_all), strict=False):
+        yield Measurement(key, name, after - before, 1.0)
+
+
+def _classification(answers: Sequence[_Answer], labels: Sequence[str]) -> Iterator[Measurement]:
+    """The likeliest label against the true one; a label unknown to training is never right."""
+    asked = [answer for answer in answers if answer.labels]
+    if not asked:
+        return
+    true = [str(answer.question.label) for answer in asked]
+    predicted = [labels[int(np.argmax([x.sum() for x in answer.labels]))] for answer in asked]
+    shares = macro_f1_shares(true, predicted)
+    for answer, label, other, share in zip(asked, true, predicted, shares, strict=True):
+        yield Measurement(answer.question.id, "accuracy", float(label == other), 1.0)
+        yield Measurement(answer.question.id, "macro_f1", float(share), 1.0)
+
+
+def _mean(logs: Floats) -> float:
+    return float(logs[:RANKED_TOKENS].mean())

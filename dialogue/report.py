@@ -46,6 +46,7 @@ class Report:
         figures_of: domain → metric → role → figure.
         matrix: (learned, domain) → bits per byte.
         speed: how long it took; the only part that differs between equal runs.
+        size: the candidate's `parameters`, and the `bytes` of its weights.
     """
 
     domain: str
@@ -55,6 +56,7 @@ class Report:
     matrix: Matrix
     lifelong: Lifelong
     speed: dict[str, float] = field(default_factory=dict)
+    size: dict[str, int] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """As plain values; what is not finite becomes null."""
@@ -75,6 +77,7 @@ class Report:
                 },
                 "lifelong": {"metric": MATRIX_METRIC, **asdict(self.lifelong), "matrix": rows},
                 "speed": self.speed,
+                "size": self.size,
             }
         )
         return plain
@@ -92,7 +95,8 @@ class Report:
             for name, value in asdict(self.lifelong).items()
             if isinstance(value, float)
         }
-        return flat | summed | self.speed
+        sizes = {f"size/{name}": float(value) for name, value in self.size.items()}
+        return flat | summed | self.speed | sizes
 
 
 def summarize(scores: Iterable[Score], lessons: Sequence[str], digest: str, seed: int) -> Report:

@@ -48,11 +48,14 @@ class TreeAttention:
     """The parts of one row; every token belongs to one of them."""
 
     def __init__(self, parts: Sequence[Part], device: torch.device) -> None:
-        shared: dict[tuple[int, int], list[Part]] = {}
+        shared: dict[tuple[int, int, int], list[Part]] = {}
         for part in parts:
-            # Without a past there is nothing to share, and nothing that tells parts apart.
-            shared.setdefault((part.origin if part.past else 0, part.past), []).append(part)
-        self._groups = [_group(*past, members, device) for past, members in shared.items()]
+            # Without a past there is nothing to share: parts of like length are padded together.
+            key = (part.origin, part.past, 0) if part.past else (0, 0, part.length.bit_length())
+            shared.setdefault(key, []).append(part)
+        self._groups = [
+            _group(origin, past, members, device) for (origin, past, _), members in shared.items()
+        ]
 
     def __call__(self, query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
         """What every token reads, [N, Q, D], of queries [N, Q, D], keys and values [N, K, D]."""

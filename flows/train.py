@@ -70,11 +70,11 @@ def _pipeline(project: Path, graph: Graph) -> Iterator[str | None]:
     key = tracking.start_pipeline(project, "train")
     try:
         yield key
-    except Exception:
-        tracking.finish_pipeline(project, key, "FAILED")
-        raise
-    except BaseException:
-        tracking.finish_pipeline(project, key, "KILLED")
+    except BaseException as error:
+        # Told is what broke it; a later pipeline closes a run whose end could not be written.
+        with contextlib.suppress(tracking.Fault):
+            failed = isinstance(error, Exception)
+            tracking.finish_pipeline(project, key, "FAILED" if failed else "KILLED")
         raise
     tracking.finish_pipeline(project, key, "FINISHED", rounds.verdict_of(project, graph))
 

@@ -47,7 +47,7 @@ def main() -> None:
     try:
         application()()
     except (ValueError, OSError) as error:
-        for line in str(error).splitlines():
+        for line in _said(error).splitlines():
             sys.stderr.write(f"error: {line}\n")
         raise SystemExit(USER_ERROR) from None
     except KeyboardInterrupt:
@@ -68,6 +68,13 @@ def application() -> typer.Typer:
         app.command(name, epilog=f"Example: [bold]{example}[/bold]")(command)
     app.add_typer(data_app, name="data")
     return app
+
+
+def _said(error: ValueError | OSError) -> str:
+    """The file first, as in every message, where the system names one."""
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -31,6 +32,40 @@ def profile_command(
     for field, before, after in changes:
         console.print(f"  {field}: {before} → {after}", markup=False, soft_wrap=True)
     console.print(f"params.yaml holds the profile {name}; `perennial run` trains it.")
+
+
+def check_profile(project: Path, name: str) -> None:
+    """Refuse a `profile` that was only written down: its name alone changes nothing.
+
+    Values of one's own are welcome; none of the named profile and all of another one are not.
+
+    Raises:
+        ValueError: there is no such profile, or the values are those of another one.
+    """
+    from tasks.settings import read_settings
+
+    if not (project / _FOLDER).is_dir():
+        return
+    settings = read_settings(project / "params.yaml")
+    if _holds(settings, _file(project, name)):
+        return
+    for other in sorted((project / _FOLDER).glob("*.yaml")):
+        if other.stem != name and _holds(settings, other):
+            raise ValueError(
+                f"params.yaml: `profile` says {name}, the values are those of {other.stem}; "
+                f"`perennial profile {name}` writes the others"
+            )
+
+
+def _holds(settings: Any, file: Path) -> bool:
+    """Whether every value of the profile, but for its name, stands in the settings."""
+    from tasks.settings import read_settings
+
+    try:
+        changes = _apply(copy.deepcopy(settings), read_settings(file))
+        return all(field == "profile" for field, _, _ in changes)
+    except ValueError:
+        return False
 
 
 def _file(project: Path, name: str) -> Path:

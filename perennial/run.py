@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from dialogue.config import Params
     from tasks.processes import StageError
 
+_FULL_BYTES = 2**20
+
 
 def run_command(
     feedback: Annotated[
@@ -30,11 +33,13 @@ def run_command(
     whenever you like: the next run goes on.
     """
     # Imported in here, as in every command: `perennial --help` answers at once.
+    from perennial.profile import check_profile
     from perennial.summary import print_summary
     from perennial.terminal import open_console
     from tasks.processes import StageError
 
     project, params = enter_project()
+    check_profile(project, params.profile)
     console = open_console()
     start = time.monotonic()
     try:
@@ -44,7 +49,11 @@ def run_command(
         console.print("interrupted; `perennial run` goes on from here")
         raise
     except StageError as error:
+        _check_space(project)
         raise typer.Exit(_report(error)) from None
+    except Exception:
+        _check_space(project)
+        raise
     if ended.get("round", "") is None:
         console.print(ended["reason"], markup=False)
     else:
@@ -112,6 +121,14 @@ def _run_flows(project: Path, console: Console, feedback: bool) -> dict[str, Any
             trained = train()
             console.print("releasing: registration, smoke test in a real server, promotion …")
             return {**trained, "release": release(trained["pipeline"])}
+
+
+def _check_space(project: Path) -> None:
+    """Where the disk is full, that is the fault, whichever service stumbled over it first."""
+    if shutil.disk_usage(project).free < _FULL_BYTES:
+        raise OSError(
+            f"{project}: its disk is full; make room, and `perennial run` goes on from here"
+        )
 
 
 def _report(error: StageError) -> int:

@@ -14,6 +14,7 @@ from dialogue.config import Params
 from dialogue.exam import compose_exam, exam_digest
 from dialogue.log import Log
 from dialogue.manifest import read_manifest, verify_manifest
+from dialogue.metrics.labels import label_set
 from dialogue.metrics.novelty import Seen, seen_ngrams
 from dialogue.records import Dialogue, read_dialogues, write_dialogues
 from dialogue.replies import Reply, write_replies
@@ -26,6 +27,7 @@ from tasks.releases import model_folder, open_store
 ROWS = "rows.parquet"
 EXAM = "exam.parquet"
 NGRAMS = "ngrams.npy"
+LABELS = "labels.json"
 REPLIES = "replies.parquet"
 
 
@@ -54,17 +56,19 @@ def evaluate(
     verify_manifest(valid)
     exam = _exam(valid, domain, parent_scores, params.evaluate.max_dialogues)
     digest = exam_digest([dialogue for part in exam.values() for dialogue in part])
-    seen = _seen(valid, None if lesson.after == BASE else parent_scores)
-    examiner = Examiner(params.evaluate, exam, seen, choose_similarity(params.evaluate))
+    before = None if lesson.after == BASE else parent_scores
+    seen, labels = _seen(valid, before), _labels(valid, domain, before, params.evaluate.max_labels)
+    similarity = choose_similarity(params.evaluate)
+    examiner = Examiner(params.evaluate, exam, seen, similarity, labels)
 
-    earlier = [] if lesson.after == BASE else _history(parent_scores)
+    earlier = [] if before is None else _history(before)
     untaught = examiner.of_base(base, earlier)
     candidate = examiner.examine(model, "candidate", domain)
     champion = Examined()
     if lesson.against is not None:
         folder = model_folder(open_store(Path.cwd()), lesson.against)
         champion = examiner.examine(folder, "champion", str(read_manifest(folder)["domain"]))
-    before = examiner.of_parent(parent, lesson.after, domain, untaught)
+    of_parent = examiner.of_parent(parent, lesson.after, domain, untaught)
     untaught_replies = [score for score in untaught if score.domain != BASE]
 
     rows = [
@@ -72,15 +76,17 @@ def evaluate(
         *gains_over_base(candidate.scores, untaught_replies),
         *champion.scores,
         *gains_over_base(champion.scores, untaught_replies),
-        *before,
+        *of_parent,
         *untaught,
         *[score for score in earlier if score.model_role == "ancestor"],
     ]
     replies = candidate.replies + champion.replies
     _write(scores, rows, exam, seen, replies)
+    _write_text(scores / LABELS, json.dumps(labels, ensure_ascii=False, indent=2) + "\n")
     seconds = time.monotonic() - began
     summary = summarize(rows, params.lineage(domain), digest, params.evaluate.seed)
-    summary.speed.update(seconds=seconds, tokens_per_second=examiner.tokens_per_second)
+    summary.speed.update(seconds=seconds, **examiner.pace.speed())
+    summary.size.update(candidate.size)
     _write_text(report, json.dumps(summary.to_json(), indent=2) + "\n")
     _write_text(samples, samples_markdown(exam, replies))
     _write_text(plot, matrix_csv(summary))
@@ -105,6 +111,17 @@ def _seen(valid: Path, parent_scores: Path | None) -> Seen:
     if parent_scores is None:
         return seen_ngrams(training)
     return seen_ngrams(training, np.load(parent_scores / NGRAMS, allow_pickle=False))
+
+
+def _labels(
+    valid: Path, domain: str, parent_scores: Path | None, max_labels: int
+) -> dict[str, list[str]]:
+    """All labels of each labelled domain so far, as training has them."""
+    labels: dict[str, list[str]] = {}
+    if parent_scores is not None:
+        labels = json.loads((parent_scores / LABELS).read_text(encoding="utf-8"))
+    found = label_set(read_dialogues(valid / "dialogues.parquet", "train"), max_labels)
+    return labels | ({domain: found} if found else {})
 
 
 def _history(parent_scores: Path) -> list[Score]:

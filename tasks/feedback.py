@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from dialogue.config import Params
 from dialogue.digests import file_digest
 from dialogue.harvest import Harvest, harvest
+from dialogue.satisfaction import satisfaction
 from dialogue.serving.store import Answer, ReplyStore
 
 
@@ -38,9 +40,10 @@ def feedback(
     store = ReplyStore(replies)
     try:
         ratings = store.ratings()
+        answers = list(store.answers())
         learned = {reply_id for path in earlier for reply_id in _reply_ids(path)}
         found = harvest(
-            store.answers(), ratings, learned=learned, max_per_user=params.feedback.max_per_user
+            answers, ratings, learned=learned, max_per_user=params.feedback.max_per_user
         )
     finally:
         store.close()
@@ -50,6 +53,10 @@ def feedback(
         "rated": len(ratings),
         "rated_up": sum(rating.opinion == "up" for rating in ratings.values()),
         "rated_down": sum(rating.opinion == "down" for rating in ratings.values()),
+        "versions": {
+            version: asdict(found_of)
+            for version, found_of in satisfaction(answers, ratings).items()
+        },
         "kept": len(found.kept),
         "needed": params.feedback.min_dialogues,
         "source": str(source) if enough else None,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import graphlib
+import json
 import logging
 import re
 from collections.abc import Collection, Mapping
@@ -74,6 +76,7 @@ def read_graph(project: Path) -> Graph:
         ValueError: DVC cannot read the project.
     """
     check_project(project)
+    _remove_torn_lock(project)
     # Imported here: half a second that commands which only look need not pay.
     from dvc.exceptions import DvcException  # noqa: PLC0415
     from dvc.lock import LockError  # noqa: PLC0415
@@ -108,6 +111,24 @@ def read_graph(project: Path) -> Graph:
         outputs={name: outputs[name] for name in order},
         stale=stale,
     )
+
+
+def _remove_torn_lock(project: Path) -> None:
+    """Take away DVC's list of readers and writers where a full disk cut it off.
+
+    DVC refuses to work beside half a list, for ever; whoever wrote it has ended with an error.
+    """
+    from dvc.lock import LockError, make_lock  # noqa: PLC0415
+
+    folder = project / ".dvc" / "tmp"
+    torn = folder / "rwlock"
+    if not torn.is_file():
+        return
+    with contextlib.suppress(LockError), make_lock(str(folder / "rwlock.lock"), str(folder)):
+        try:
+            json.loads(torn.read_text(encoding="utf-8"))
+        except ValueError:
+            torn.unlink()
 
 
 def _outputs(stage: Any, root: str) -> tuple[Path, ...]:

@@ -20,6 +20,7 @@ from typing import Any, Literal
 import filelock
 import mlflow
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
+from mlflow.exceptions import MlflowException
 from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
 from dialogue.log import Value
@@ -40,6 +41,9 @@ _FLUSH_METRICS = 500
 _MAX_BATCH = 100  # params and tags that MLflow takes in one call
 _MAX_VALUE = 6000  # characters of a param's value in MLflow's database
 MAX_DIGEST = 36  # characters of a dataset's digest there; the whole one goes into its source
+
+Fault = MlflowException
+"""What the tracking store raises where it cannot be reached or written."""
 
 Status = Literal["FINISHED", "FAILED", "KILLED"]
 
@@ -127,23 +131,26 @@ def stage_run(stage: str, params: Mapping[str, object], project: Path) -> Iterat
     log = RunLog(client, run_id, project)
     monitor = SystemMetricsMonitor(run_id, SYSTEM_SECONDS, tracking_uri=tracking_uri(project))
     monitor.start()
-    status: Status = "FAILED"
-    try:
-        log.params(flatten(params))
-        yield log
-        status = "FINISHED"
-    except KeyboardInterrupt:
-        status = "KILLED"
-        raise
-    except BaseException as error:
-        log.tags({"mlflow.note.content": f"{type(error).__name__}: {error}"[:_MAX_VALUE]})
-        raise
-    finally:
+
+    def end(status: Status) -> None:
         monitor.finish()
         log.flush()
         client.set_terminated(run_id, status)
         if not owned:
             client.set_terminated(parent, status)
+
+    try:
+        log.params(flatten(params))
+        yield log
+    except BaseException as error:
+        interrupted = isinstance(error, KeyboardInterrupt)
+        # Told is what broke it, not that its end could not be written: a later run closes it.
+        with contextlib.suppress(Fault):
+            if not interrupted:
+                log.tags({"mlflow.note.content": f"{type(error).__name__}: {error}"[:_MAX_VALUE]})
+            end("KILLED" if interrupted else "FAILED")
+        raise
+    end("FINISHED")
 
 
 def start_pipeline(project: Path, name: str) -> str:

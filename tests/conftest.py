@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 import signal
-from collections.abc import Callable
+import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -102,3 +103,22 @@ def _chain(path: list[int], vocabulary_size: int, positions: int) -> LlamaForCau
         for token, successor in itertools.pairwise(path):
             model.lm_head.weight[successor, token] = 10.0
     return model
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Callable[[int], Path]]:
+    """A file system of so many kilobytes; asked again, the same one of another size."""
+    folder = tmp_path / "disk"
+
+    def sized(kilobytes: int) -> Path:
+        change = "remount," if folder.exists() else ""
+        folder.mkdir(exist_ok=True)
+        options = ["-t", "tmpfs", "-o", f"{change}size={kilobytes}k", "tmpfs", str(folder)]
+        done = subprocess.run(["mount", *options], capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            pytest.skip(f"no file system can be mounted here: {done.stderr.strip()}")
+        return folder
+
+    yield sized
+    if folder.is_mount():
+        subprocess.run(["umount", str(folder)], check=True)

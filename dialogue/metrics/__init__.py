@@ -25,7 +25,7 @@ class Metric:
     """One metric. `value` and `weight` say what a single dialogue contributes."""
 
     name: str
-    family: Literal["likelihood", "relevance", "coherence", "novelty"]
+    family: Literal["likelihood", "relevance", "coherence", "novelty", "labels"]
     definition: str
     value: str
     weight: str
@@ -87,7 +87,8 @@ _METRICS = (
     Metric(
         name="hits_at_1",
         family="relevance",
-        definition="how often the true last response is likelier, per token, than its distractors",
+        definition="how often the true last response begins likelier, per token, than all of "
+        "its distractors",
         value="1 if it is, 0 if not",
         weight="1",
         source="Zhang et al. 2018 (Persona-Chat), hits@1; Lowe et al. 2015, recall@1",
@@ -116,6 +117,68 @@ _METRICS = (
         evidence="interval",
     ),
     Metric(
+        name="history_gain_over_wrong",
+        family="relevance",
+        definition="log-likelihood per token of the last response with its history minus with "
+        "histories of other dialogues",
+        value="difference over the first tokens, in nats; the mean over wrong histories",
+        weight="1",
+        source="conditional pointwise mutual information with a sampled marginal: Li et al. "
+        "2016, equation 3",
+        better="higher",
+        unit="nats/token",
+        evidence="interval",
+    ),
+    Metric(
+        name="history_gain_1",
+        family="relevance",
+        definition="log-likelihood per token of the last response that the last turn adds",
+        value="mean over the response's tokens of the difference to no history, in nats",
+        weight="1",
+        source="Khandelwal et al. 2018, context by its distance; Sankar et al. 2019",
+        better="higher",
+        unit="nats/token",
+        evidence="interval",
+    ),
+    Metric(
+        name="history_gain_2",
+        family="relevance",
+        definition="log-likelihood per token of the last response that the turn before the last "
+        "adds",
+        value="mean over the response's tokens of the difference to the last turn alone, in nats",
+        weight="1",
+        source="Khandelwal et al. 2018, context by its distance; Sankar et al. 2019",
+        better="higher",
+        unit="nats/token",
+        evidence="interval",
+    ),
+    Metric(
+        name="history_gain_4",
+        family="relevance",
+        definition="log-likelihood per token of the last response that the third and fourth turn "
+        "before it adds",
+        value="mean over the response's tokens of the difference to the last two turns alone, in "
+        "nats",
+        weight="1",
+        source="Khandelwal et al. 2018, context by its distance; Sankar et al. 2019",
+        better="higher",
+        unit="nats/token",
+        evidence="interval",
+    ),
+    Metric(
+        name="history_gain_older",
+        family="relevance",
+        definition="log-likelihood per token of the last response that all turns before the last "
+        "four adds",
+        value="mean over the response's tokens of the difference to the last four turns alone, "
+        "in nats",
+        weight="1",
+        source="Khandelwal et al. 2018, context by its distance; Sankar et al. 2019",
+        better="higher",
+        unit="nats/token",
+        evidence="interval",
+    ),
+    Metric(
         name="embedding_similarity",
         family="relevance",
         definition="cosine of sentence embeddings between the generated and the true last response",
@@ -138,6 +201,29 @@ _METRICS = (
         evidence="interval",
     ),
     Metric(
+        name="next_turn",
+        family="coherence",
+        definition="how often the history raises the true next turn more than a turn of another "
+        "dialogue",
+        value="share of the random distractors whose log-likelihood per token it raises less",
+        weight="1",
+        source="Lowe et al. 2015, next utterance among others; Holtzman et al. 2021, PMI against "
+        "frequency",
+        better="higher",
+        unit="share",
+    ),
+    Metric(
+        name="self_repetition",
+        family="coherence",
+        definition="share of the word pairs of the model's turns in a conversation that an "
+        "earlier one of them has",
+        value="word pairs that an earlier turn of the model has",
+        weight="word pairs of its turns but the first",
+        source="See et al. 2019, external repetition of bigrams",
+        better="lower",
+        unit="share",
+    ),
+    Metric(
         name="distinct_1",
         family="novelty",
         definition="distinct words over all words of the generated replies to one exam",
@@ -158,6 +244,28 @@ _METRICS = (
         unit="share",
     ),
     Metric(
+        name="distinct_3",
+        family="novelty",
+        definition="distinct word triples over all word triples of the generated replies to one "
+        "exam",
+        value="word triples that no reply before this one has used",
+        weight="word triples of the reply",
+        source="Li et al. 2016 (MMI), distinct-n",
+        better="higher",
+        unit="share",
+    ),
+    Metric(
+        name="mtld",
+        family="novelty",
+        definition="mean length of the runs of words that keep a type-token ratio above 0.72, "
+        "over the generated replies to one exam",
+        value="words of the reply",
+        weight="factors, of both directions their mean, that end in the reply",
+        source="McCarthy and Jarvis 2010",
+        better="higher",
+        unit="words",
+    ),
+    Metric(
         name="novel_ngrams",
         family="novelty",
         definition="share of the word 4-grams of the generated replies that no training dialogue "
@@ -169,6 +277,17 @@ _METRICS = (
         unit="share",
     ),
     Metric(
+        name="longest_copy",
+        family="novelty",
+        definition="longest run of words of a generated reply that a training dialogue contains, "
+        "over its words",
+        value="words of the longest run, 0 below four",
+        weight="words of the reply",
+        source="McCoy et al. 2023 (RAVEN), longest copied n-grams",
+        better="lower",
+        unit="share",
+    ),
+    Metric(
         name="repetition",
         family="novelty",
         definition="share of a generated reply's word 4-grams that repeat an earlier one of it",
@@ -176,6 +295,26 @@ _METRICS = (
         weight="1",
         source="Welleck et al. 2020, seq-rep-4",
         better="lower",
+        unit="share",
+    ),
+    Metric(
+        name="accuracy",
+        family="labels",
+        definition="how often the true label is the likeliest of all labels",
+        value="1 if it is, 0 if not",
+        weight="1",
+        source="label scoring: Trinh and Le 2018; Brown et al. 2020, section 2.4",
+        better="higher",
+        unit="share",
+    ),
+    Metric(
+        name="macro_f1",
+        family="labels",
+        definition="mean over the labels of F1 of the likeliest label",
+        value="macro-F1 plus the influence of this dialogue on it",
+        weight="1",
+        source="van Rijsbergen 1979; Efron 1982, chapter 6",
+        better="higher",
         unit="share",
     ),
 )

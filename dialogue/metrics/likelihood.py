@@ -45,7 +45,15 @@ class Tree:
     branches: tuple[Branch, ...] = ()
 
     def __len__(self) -> int:
-        return len(self.trunk.ids) + sum(len(branch.tokens.ids) for branch in self.branches)
+        """Tokens that a model reads: the last one of a sequence predicts nothing that is asked."""
+        return self.num_read + sum(len(branch.tokens.ids) - 1 for branch in self.branches)
+
+    @property
+    def num_read(self) -> int:
+        """How many of the trunk's tokens are read: all where a branch leaves at its end."""
+        length = len(self.trunk.ids)
+        last = max((branch.start for branch in self.branches), default=0)
+        return max(length - 1, last, 1)
 
 
 def log_likelihoods(
@@ -80,7 +88,7 @@ def log_likelihoods(
 
 @dataclass(frozen=True, slots=True)
 class _Layout:
-    """One tree as a row of T tokens: its trunk, then its branches.
+    """One tree as a row of the T tokens that are read: of its trunk, then of its branches.
 
     `positions` [T] count from the beginning of what a token stands in. `columns` [S] hold the
     positions that predict the scored tokens, `targets` [S] those tokens; `sizes` says how many of
@@ -108,19 +116,22 @@ def _lay_out(tree: Tree) -> _Layout:
     parts, positions, columns, targets = [], [], [], []
     branches = [Branch(0, tree.trunk), *tree.branches]
     first = 0
-    for branch in branches:
-        length = len(branch.tokens.ids)
-        parts.append(Part(first, length, past=branch.start))
+    lengths = [tree.num_read, *(len(branch.tokens.ids) - 1 for branch in tree.branches)]
+    for branch, length in zip(branches, lengths, strict=True):
+        if length:
+            parts.append(Part(first, length, past=branch.start))
         positions.append(branch.start + np.arange(length))
         # Token t is predicted at t - 1; a branch's first token at the trunk's last before it.
-        before = first + np.arange(length) - 1
+        before = first + np.arange(len(branch.tokens.ids)) - 1
         before[:1] = branch.start - 1
         scored = branch.tokens.mask & (before >= 0)
         columns.append(before[scored])
         targets.append(branch.tokens.ids[scored])
         first += length
     return _Layout(
-        ids=np.concatenate([branch.tokens.ids for branch in branches]),
+        ids=np.concatenate(
+            [branch.tokens.ids[:length] for branch, length in zip(branches, lengths, strict=True)]
+        ),
         positions=np.concatenate(positions),
         parts=tuple(parts),
         columns=np.concatenate(columns),

@@ -14,8 +14,14 @@ from dialogue.records import Dialogue
 ORDER = 4
 """Length in words of the n-grams that novelty and repetition look at."""
 
+_ORDERS = (ORDER, 8, 16)
+"""Lengths of the n-grams that are remembered of training; the longer ones tell copies."""
+
+_PAIR = 2
+"""Length of the n-grams that a speaker says again: See et al. 2019."""
+
 Seen = NDArray[np.uint64]
-"""Hashes of the n-grams of training dialogues, sorted, each once."""
+"""Hashes of the n-grams of training dialogues, of all `_ORDERS`, sorted, each once."""
 
 _WORD = re.compile(r"\w+|[^\w\s]")
 
@@ -37,7 +43,8 @@ def seen_ngrams(dialogues: Iterable[Dialogue], before: Seen | None = None) -> Se
         _hash(ngram)
         for dialogue in dialogues
         for turn in dialogue.turns
-        for ngram in ngrams(turn.text, ORDER)
+        for order in _ORDERS
+        for ngram in ngrams(turn.text, order)
     }
     seen = np.fromiter(hashes, dtype=np.uint64, count=len(hashes))
     return np.union1d(seen, before) if before is not None else np.sort(seen)
@@ -58,14 +65,62 @@ def distinct(replies: Mapping[str, str], order: int) -> Iterator[tuple[str, floa
 
 def novel(text: str, seen: Seen) -> tuple[float, float]:
     """N-grams of a reply that training has not shown, and all its n-grams."""
-    hashes = np.array([_hash(ngram) for ngram in ngrams(text, ORDER)], dtype=np.uint64)
-    return float((~np.isin(hashes, seen)).sum()), float(len(hashes))
+    known = _known(text, ORDER, seen)
+    return float((~known).sum()), float(len(known))
+
+
+def longest_copy(text: str, seen: Seen) -> tuple[float, float]:
+    """Words of the longest run that training contains, and all words of the reply.
+
+    Runs of 4 and more count. What is remembered of training are its runs of 4, 8 and 16 words: a
+    run of another length counts where all its runs of the next smaller of these were seen, so that
+    two passages of training that join without a seam pass for one.
+    """
+    longest = 0
+    for order, following in zip(_ORDERS, (*_ORDERS[1:], None), strict=True):
+        run = _longest_run(_known(text, order, seen))
+        if run == 0:
+            break
+        length = run + order - 1
+        # A run this long would have been seen as a whole, or it is none.
+        longest = max(longest, length if following is None else min(length, following - 1))
+    return float(longest), float(len(words(text)))
 
 
 def repetition(text: str) -> float:
     """Share of a reply's n-grams that it has used already; 0 where it is too short for any."""
     found = ngrams(text, ORDER)
     return 1 - len(set(found)) / len(found) if found else 0.0
+
+
+def self_repetition(replies: Sequence[str]) -> tuple[float, float]:
+    """Word pairs of a speaker's turns that an earlier one of them has, and all pairs of these.
+
+    The first turn has nothing before it and does not count.
+    """
+    said: set[tuple[str, ...]] = set()
+    repeated = total = 0
+    for number, reply in enumerate(replies):
+        pairs = ngrams(reply, _PAIR)
+        if number:
+            repeated += sum(pair in said for pair in pairs)
+            total += len(pairs)
+        said.update(pairs)
+    return float(repeated), float(total)
+
+
+def _known(text: str, order: int, seen: Seen) -> NDArray[np.bool_]:
+    """Which n-grams of a text training has shown."""
+    hashes = np.array([_hash(ngram) for ngram in ngrams(text, order)], dtype=np.uint64)
+    # `isin` would sort all of training for every reply; it is sorted.
+    places = np.searchsorted(seen, hashes)
+    known: NDArray[np.bool_] = np.append(seen, np.uint64(0))[places] == hashes
+    return known & (places < len(seen))
+
+
+def _longest_run(known: NDArray[np.bool_]) -> int:
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], known, [False]]).astype(np.int8)))
+    return int((edges[1::2] - edges[::2]).max(initial=0))
 
 
 def _hash(ngram: Sequence[str]) -> int:

@@ -29,6 +29,7 @@ class Question:
         starts: where each turn's tokens begin; the oldest may have lost its beginning.
         answer: where the response's own tokens begin, behind what opens its turn.
         num_bytes: UTF-8 bytes of all responses among `turns`.
+        label: what the response says of the text, where the dialogue is a labelled one.
     """
 
     id: str
@@ -37,6 +38,7 @@ class Question:
     starts: tuple[int, ...]
     answer: int
     num_bytes: int
+    label: str | None = None
 
     @property
     def answer_ids(self) -> NDArray[np.int64]:
@@ -75,4 +77,5 @@ def questions(
             starts=tuple(starts),
             answer=int(unscored[-1]) + 1,
             num_bytes=len(str(text).encode()),
+            label=dialogue.label,
         )

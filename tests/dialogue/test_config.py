@@ -43,10 +43,17 @@ def test_the_default_is_valid() -> None:
         ("finetune.strategy", None, r"`finetune.strategy` is missing"),
         ("gate.alpha", 2, r"`gate.alpha` is 2.*less than 1"),
         ("gate.rules", [], r"`gate.rules`.*at least 1"),
-        ("curriculum.chitchat.after", "assistant", r"curriculum.chitchat: `after` goes round"),
+        (
+            "curriculum.chitchat.after",
+            "assistant",
+            r"chitchat: `after` goes round.* come after `base`",
+        ),
         ("curriculum.support.after", "banking", r"`after: banking` names no domain"),
         ("curriculum.banking", {"after": "support"}, r"no source for the domain `banking`"),
         ("ingest.sources.support.sha256", "abc", r"sha256"),
+        ("ingest.sources.support.kind", "weel", r"support.kind` is 'weel'; use one of 'file',"),
+        ("ingest.sources.support.kind", None, r"`ingest.sources.support.kind` is missing; add it"),
+        ("validate.domains.support", ["x " * 200], r"`validate.domains.support` is .{,125}: Input"),
         ("serve.port", 99_999, r"`serve.port` is 99999"),
     ],
 )
@@ -71,6 +78,9 @@ def test_no_file_and_no_yaml(tmp_path: Path) -> None:
         load_params(tmp_path / "params.yaml")
     (tmp_path / "params.yaml").write_text("a: [1")
     with pytest.raises(ValueError, match="not valid YAML"):
+        load_params(tmp_path / "params.yaml")
+    (tmp_path / "params.yaml").write_text("")
+    with pytest.raises(ValueError, match="expected sections, found nothing; restore it"):
         load_params(tmp_path / "params.yaml")
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,25 +18,6 @@ from tests.tasks.test_finetune import shard
 
 ROOT = Path(__file__).parents[2]
 MakeDisk = Callable[[int], Path]
-
-
-@pytest.fixture
-def disk(tmp_path: Path) -> Iterator[MakeDisk]:
-    """A file system of so many kilobytes; asked again, the same one of another size."""
-    folder = tmp_path / "disk"
-
-    def sized(kilobytes: int) -> Path:
-        change = "remount," if folder.exists() else ""
-        folder.mkdir(exist_ok=True)
-        options = ["-t", "tmpfs", "-o", f"{change}size={kilobytes}k", "tmpfs", str(folder)]
-        done = subprocess.run(["mount", *options], capture_output=True, text=True, check=False)
-        if done.returncode != 0:
-            pytest.skip(f"no file system can be mounted here: {done.stderr.strip()}")
-        return folder
-
-    yield sized
-    if folder.is_mount():
-        subprocess.run(["umount", str(folder)], check=True)
 
 
 def test_a_checkpoint_without_room(tiny_model: Path, tmp_path: Path, disk: MakeDisk) -> None:

@@ -54,6 +54,16 @@ def test_the_report_is_plain_json_and_flat_figures() -> None:
     assert "a/mrr" not in flat
 
 
+def test_size_and_speed_stand_beside_the_figures() -> None:
+    report = summarize(SCORES, ["a", "b"], "e" * 64, seed=1)
+    report.size.update(parameters=7, bytes=28)
+    report.speed.update(seconds=2.0)
+    plain = report.to_json()
+    assert (plain["size"], plain["speed"]) == ({"parameters": 7, "bytes": 28}, {"seconds": 2.0})
+    flat = report.figures()
+    assert (flat["size/parameters"], flat["seconds"]) == (7.0, 2.0)
+
+
 def test_the_matrix_is_a_table_with_a_line_per_cell() -> None:
     lines = matrix_csv(summarize(SCORES, ["a", "b"], "e" * 64, seed=1)).splitlines()
     assert lines[0] == "cell,learned,domain,bits_per_byte"

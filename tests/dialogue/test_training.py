@@ -5,7 +5,6 @@ import os
 import resource
 import subprocess
 import sys
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -264,39 +263,48 @@ def test_early_stopping_needs_something_held_out(tiny_model: Path, tmp_path: Pat
 # --- a run that was stopped goes on --------------------------------------------------------------
 
 SCRIPT = """
-import sys, time
+import sys
 from pathlib import Path
 from tests.dialogue import test_training as t
 
-class Slow(t.SilentLog):
+class Waiting(t.SilentLog):
     def metrics(self, values, step=None):
         print(step, flush=True)
-        time.sleep(0.02)
+        sys.stdin.readline()
 
-t.train(t.fresh(Path(sys.argv[1]), top_layers=1), t.examples(), t.SETTINGS, Slow(),
+t.train(t.fresh(Path(sys.argv[1]), top_layers=1), t.examples(), t.SETTINGS, Waiting(),
     pad_id=0, checkpoints=Path(sys.argv[2]), label="test")
 """
 
 
-def test_sigterm_saves_and_the_next_run_goes_on(tiny_model: Path, tmp_path: Path) -> None:
-    process = subprocess.Popen(
-        [sys.executable, "-c", SCRIPT, str(tiny_model), str(tmp_path / "a")],
+def test_sigterm_ends_the_step_saves_and_the_next_run_goes_on(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    """Told to stop in the middle of the third step, it makes no fourth."""
+    command = [sys.executable, "-c", SCRIPT, str(tiny_model), str(tmp_path / "a")]
+    with subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         cwd=Path(__file__).parents[2],
-    )
-    assert process.stdout is not None
-    last = int(process.stdout.readline())
-    began = time.monotonic()
-    process.terminate()
-    process.communicate(timeout=60)
-    assert time.monotonic() - began < 10
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        for step in ("1", "2", "3"):
+            assert process.stdout.readline().strip() == step
+            if step == "3":
+                process.terminate()
+            process.stdin.write("go on\n")
+            process.stdin.flush()
+        said, complaint = process.communicate()
+    assert said == ""
     assert process.returncode != 0
+    assert "KeyboardInterrupt" in complaint
     log = Steps()
     run(fresh(tiny_model, top_layers=1), tmp_path / "a", log)
-    assert log.steps[0] > last
-    assert log.steps[0] > 1
+    assert log.steps[0] == 4
 
 
 @pytest.mark.parametrize("name", ["weights.safetensors", "optimizer.safetensors", "state.json"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import socket
@@ -120,6 +121,17 @@ def test_a_missing_file_and_an_empty_source(project: Path) -> None:
     (project / "none.jsonl").touch()
     assert "none.jsonl" in said(ingest(project, "support"))
     assert not (project / "records" / "support" / "dialogues.parquet").exists()
+
+
+def test_a_full_disk(project: Path, disk: Callable[[int], Path]) -> None:
+    folder = disk(1000)
+    shutil.copytree(project, folder / "project", ignore=shutil.ignore_patterns(folder.name))
+    filler = folder / "filler"
+    with contextlib.suppress(OSError), filler.open("wb") as file:
+        while True:
+            file.write(bytes(4096))
+            file.flush()
+    assert "its disk is full; make room" in said(ask(folder / "project", "perennial", "run"))
 
 
 def test_a_registry_out_of_reach(project: Path) -> None:

@@ -58,8 +58,11 @@ def settings(params: Params) -> Params:
     changes = {
         "max_dialogues": 6,
         "max_tokens": 96,
-        "num_distractors": 2,
+        "num_distractors": 4,
+        "num_hard_distractors": 1,
         "num_generations": 2,
+        "num_conversations": 2,
+        "conversation_turns": 2,
         "max_new_tokens": 5,
         "embedder": None,
     }
@@ -103,13 +106,17 @@ def run(params: Params, world: Path, domain: str, after: str, out: Path | None =
 def _dialogues(domain: str) -> Iterator[Dialogue]:
     splits: list[Split] = ["test"] * 8 + ["train"] * 4
     for number, split in enumerate(splits):
+        # The support domain is a labelled one: its answers are few, and each is the label.
+        answer = f"answer {number % 3 if domain == 'support' else number} to {domain}"
         turns = (
             Turn("user", f"{domain} question {number}"),
             Turn("assistant", "go on"),
             Turn("user", "so?"),
-            Turn("assistant", f"answer {number} to {domain}"),
+            Turn("assistant", answer),
         )
-        yield Dialogue(f"{domain}{number:02d}", turns, domain, split, "s", "o", "MIT", "d")
+        label = answer if domain == "support" else None
+        name = f"{domain}{number:02d}"
+        yield Dialogue(name, turns, domain, split, "s", "o", "MIT", "d", label=label)
 
 
 def cells(scores: list[Score]) -> set[tuple[str, str, str]]:
@@ -146,14 +153,36 @@ def test_all_metrics_but_the_embedders_are_there(chain: Path) -> None:
         "hits_at_1",
         "mrr",
         "history_gain",
+        "history_gain_over_wrong",
+        "history_gain_1",
+        "history_gain_2",
+        "history_gain_4",
+        "next_turn",
         "order_gap",
+        "self_repetition",
         "distinct_1",
         "distinct_2",
+        "distinct_3",
+        "mtld",
         "novel_ngrams",
+        "longest_copy",
         "repetition",
     }
     plain = {s.metric for s in scores if s.domain == "base"}
     assert plain == {"bits_per_byte"}
+
+
+def test_labelled_domains_are_told_apart_and_their_labels_handed_on(chain: Path) -> None:
+    first, second = (
+        json.loads((chain / "scores" / d / "labels.json").read_text()) for d in DOMAINS
+    )
+    assert first == {}
+    assert second == {"support": [f"answer {number} to support" for number in range(3)]}
+    scores = read_scores(chain / "scores" / "support" / "rows.parquet")
+    asked = {(s.model_role, s.domain) for s in scores if s.metric in ("accuracy", "macro_f1")}
+    assert asked == {("candidate", "support")}
+    # Three different answers are too few to pick among five.
+    assert "hits_at_1" not in {s.metric for s in scores if s.domain == "support"}
 
 
 def test_the_exam_grows_and_is_capped(chain: Path) -> None:
@@ -185,7 +214,16 @@ def test_the_report_sums_it_up(chain: Path) -> None:
     assert figure["base"]["num_dialogues"] == 6
     assert set(report["lifelong"]["matrix"]) == {"base", "chitchat", "support"}
     assert isinstance(report["lifelong"]["forward_transfer"], float)
-    assert report["speed"]["tokens_per_second"] > 0
+    assert set(report["speed"]) == {
+        "seconds",
+        "tokens_per_second",
+        "generated_tokens_per_second",
+        "seconds_per_reply",
+    }
+    assert all(value > 0 for value in report["speed"].values())
+    weights = chain / "models" / "support" / "model.safetensors"
+    assert report["size"]["bytes"] == weights.stat().st_size
+    assert 0 < 4 * report["size"]["parameters"] <= report["size"]["bytes"]
     assert "chitchat after support" in (chain / "reports" / "support.csv").read_text()
     assert "- candidate: " in (chain / "reports" / "support.md").read_text()
 

@@ -56,6 +56,8 @@ def test_liked_dialogues_become_a_source(few: Params, replies: Path) -> None:
         (Turn("user", "hello 0"), Turn("assistant", "Grüß dich! 🙂")),
         (Turn("user", "hello 1"), Turn("assistant", "so\u2028so\nwell")),
     ]
+    version = report.pop("versions")["perennial@3"]
+    assert (version["replies"], version["rated"], version["satisfied"]) == (4, 4, 0.75)
     assert report == {
         "rated": 4,
         "rated_up": 3,

@@ -92,6 +92,17 @@ def test_reading_while_a_stage_runs_names_who_is_in_the_way(project: Path) -> No
         running.wait()
 
 
+@pytest.mark.parametrize("left", ["", '{"read": {"ba'])
+def test_a_list_of_readers_that_a_full_disk_cut_off_is_in_nobodys_way(
+    project: Path, left: str
+) -> None:
+    before = read_graph(project)
+    (project / ".dvc" / "tmp" / "rwlock").write_text(left)
+    assert read_graph(project) == before
+    dvc(project, "repro")
+    assert not read_graph(project).stale
+
+
 def test_a_graph_that_dvc_cannot_read_is_one_line(project: Path) -> None:
     (project / "dvc.yaml").write_text(STAGES.replace("cmd: cat", "cmd: [cat"))
     with pytest.raises(ValueError, match=r"dvc\.yaml") as caught:

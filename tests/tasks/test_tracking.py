@@ -112,6 +112,18 @@ def test_a_stage_that_breaks_off_says_so(tmp_path: Path, error: BaseException, s
     assert note == ("ValueError: no rows" if status == "FAILED" else None)
 
 
+def test_a_fault_is_told_though_its_end_cannot_be_written(tmp_path: Path) -> None:
+    def broken() -> None:
+        with tracking.stage_run("ingest", {}, tmp_path):
+            database = tmp_path / tracking.DATABASE
+            with contextlib.closing(sqlite3.connect(database)) as connection:
+                connection.execute("DROP TABLE tags")
+            raise OSError("model.safetensors: cannot be written; make room")
+
+    with pytest.raises(OSError, match="make room"):
+        broken()
+
+
 def test_a_pipeline_holds_its_stages_and_the_verdict(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -64,6 +64,18 @@ def test_a_tree_equals_every_path_by_itself(model: PreTrainedModel) -> None:
             assert part == pytest.approx(expected, abs=1e-4)
 
 
+def test_single_tokens_are_read_only_where_something_follows(model: PreTrainedModel) -> None:
+    end = sequence(1, 1.0)
+    trees = [Tree(sequence(9), (Branch(9, end), Branch(4, end))), Tree(end)]
+    assert [len(tree) for tree in trees] == [9, 1]
+    found = log_likelihoods(model, trees, "fp32")
+    for branch, part in zip(trees[0].branches, found[0][1:], strict=True):
+        assert part == pytest.approx(
+            alone(model, whole(trees[0].trunk, branch), branch.start), abs=1e-4
+        )
+    assert [len(part) for part in found[1]] == [0]
+
+
 def test_batches_change_nothing(model: PreTrainedModel, monkeypatch: pytest.MonkeyPatch) -> None:
     trees = [Tree(sequence(n), (Branch(2, sequence(n)),)) for n in (5, 60, 17, 33)]
     together = log_likelihoods(model, trees, "fp32")
@@ -81,11 +93,12 @@ def test_the_first_token_is_never_scored(model: PreTrainedModel) -> None:
     assert (len(trunk), len(branch)) == (5, 2)
 
 
-def test_progress_adds_up_to_all_tokens(model: PreTrainedModel) -> None:
+def test_progress_adds_up_to_the_tokens_that_are_read(model: PreTrainedModel) -> None:
     trees = [Tree(sequence(20), (Branch(4, sequence(6)),)), Tree(sequence(9))]
     told: list[int] = []
     log_likelihoods(model, trees, "fp32", told.append)
-    assert sum(told) == 35
+    # The last token of a sequence predicts nothing.
+    assert sum(told) == sum(map(len, trees)) == 19 + 5 + 8
     assert log_likelihoods(model, [], "fp32") == []
 
 

@@ -3,7 +3,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dialogue.metrics.novelty import distinct, ngrams, novel, repetition, seen_ngrams, words
+from dialogue.metrics.novelty import (
+    distinct,
+    longest_copy,
+    ngrams,
+    novel,
+    repetition,
+    seen_ngrams,
+    self_repetition,
+    words,
+)
 from dialogue.records import Dialogue, Turn
 
 
@@ -40,6 +49,7 @@ def test_what_was_seen_stays_seen() -> None:
     both = seen_ngrams([chat("five six seven eight")], first)
     assert novel("one two three four", both) == (0.0, 1.0)
     assert len(both) == 2
+    assert len(seen_ngrams([chat("1 2 3 4 5 6 7 8")])) == 5 + 1
     assert np.array_equal(both, np.unique(both))
     assert np.array_equal(seen_ngrams([chat("one two three four")], first), first)
 
@@ -50,3 +60,40 @@ def test_what_was_seen_stays_seen() -> None:
 )
 def test_repetition_by_hand(text: str, share: float) -> None:
     assert repetition(text) == pytest.approx(share)
+
+
+LETTERS = "a b c d e f g h i j k l m n o p q r s t"
+
+
+@pytest.mark.parametrize(
+    ("text", "longest"),
+    [
+        ("x a b c y", 0),
+        ("x a b c d y", 4),
+        ("a b c d e f g x", 7),
+        ("x a b c d e f g h i y b c d e", 9),
+        (LETTERS, 20),
+        (f"x {LETTERS} y", 20),
+        ("", 0),
+    ],
+)
+def test_longest_copy_by_hand(text: str, longest: int) -> None:
+    seen = seen_ngrams([chat(LETTERS)])
+    assert longest_copy(text, seen) == (longest, len(text.split()))
+
+
+def test_two_passages_side_by_side_are_no_longer_copy() -> None:
+    seen = seen_ngrams([chat("a b c d e f", "u v w x y z")])
+    assert longest_copy("a b c d e f u v w x y z", seen) == (6.0, 12.0)
+    # Joined by three words that both have, they pass for one of at most seven.
+    seen = seen_ngrams([chat("a b c d e f", "d e f u v w")])
+    assert longest_copy("a b c d e f u v w", seen) == (7.0, 9.0)
+
+
+def test_self_repetition_by_hand() -> None:
+    # Of a-b, b-c (new) and b-c, c-d: the second turn has no pair of the first, the third one.
+    assert self_repetition(["x y", "a b c", "b c d"]) == (1.0, 4.0)
+    assert self_repetition(["so it is", "so it is"]) == (2.0, 2.0)
+    # What one turn says twice is `repetition`, not this.
+    assert self_repetition(["a", "b b b b"]) == (0.0, 3.0)
+    assert self_repetition(["alone again alone again"]) == self_repetition([]) == (0.0, 0.0)
