@@ -18,6 +18,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -221,7 +222,7 @@ def _reply(
     settings: Evaluate,
 ) -> str:
     messages = [{"role": turn.role, "content": turn.text} for turn in turns]
-    prompt = tokenizer.apply_chat_template(
+    prompt: Any = tokenizer.apply_chat_template(
         messages, add_generation_prompt=True, return_tensors="pt", return_dict=True
     )
     written = model.generate(  # type: ignore[operator]
