@@ -184,7 +184,7 @@ def _material(number: int) -> tuple[list[Dialogue], Judge]:
     assert wheel is not None
     changes = {"max_tokens": 64, "num_distractors": 4, "num_hard_distractors": 1}
     judge = Judge(
-        model.eval(),
+        model.eval(),  # type: ignore[no-untyped-call]
         tokenizer,
         params.evaluate.model_copy(update=changes),
         seen_ngrams(found[number:]),
