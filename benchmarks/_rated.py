@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import itertools
 import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
@@ -60,7 +61,7 @@ class Rated:
         mine, theirs = (
             [words(text) for own, text in self.turns if own is side] for side in (True, False)
         )
-        pairs = [pair for turn in mine for pair in zip(turn, turn[1:], strict=False)]
+        pairs = [pair for turn in mine for pair in itertools.pairwise(turn)]
         return {
             "new pairs": len(set(pairs)) / max(len(pairs), 1),
             "own words": float(np.mean([len(turn) for turn in mine])),
@@ -81,12 +82,7 @@ def rated_conversations(per_bot: int) -> list[Rated]:
         found = Rated(bot, _turns(text), float(np.mean(ratings)))
         if len(bots[bot]) < per_bot and found.exchanges:
             bots[bot].append(found)
-    return [
-        own[number]
-        for number in range(per_bot)
-        for own in bots.values()
-        if number < len(own)
-    ]
+    return [own[number] for number in range(per_bot) for own in bots.values() if number < len(own)]
 
 
 def rated_chats(num: int) -> list[Rated]:

@@ -1,11 +1,11 @@
 """Train the head that `perennial score` has for fit: what follows what in chats between people.
 
-The chats are those of chitchat-dataset (MIT), four fifths of them by hash; the others are left for
-`benchmarks.metrics`. Every other response of a batch is a wrong one (Henderson et al. 2017), both
-ways. The sentence encoder stays as it is, and its vectors are dropped out at half, without which the
-head remembers the chats. Everything follows from one seed.
+The chats are those of chitchat-dataset (MIT), four fifths of them by hash; the others are left
+for `benchmarks.metrics`. Every other response of a batch is a wrong one (Henderson et al. 2017),
+both ways. The sentence encoder stays as it is; half of its vectors is dropped out, without which
+the head remembers the chats. Everything follows from one seed.
 
-    python -m benchmarks.fit_head           # some minutes; writes dialogue/appraisal/head.safetensors
+    python -m benchmarks.fit_head           # minutes; writes dialogue/appraisal/head.safetensors
     python -m benchmarks.fit_head --quick   # fewer chats, and writes nothing
 """
 
@@ -21,8 +21,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
-from benchmarks._contexts import held_out, told_apart
 from benchmarks._chats import chats
+from benchmarks._contexts import held_out, told_apart
 from benchmarks.form import Row, quick_wanted, report
 from dialogue.appraisal import load_encode
 from dialogue.appraisal.exchange import tidy
@@ -149,9 +149,7 @@ def _pairs(turns: list[list[str]], encode: Encode) -> tuple[Pairs, NDArray[np.in
                 contexts.append(before + [len(texts)] * (NUM_TURNS - len(before)))
                 responses.append(rows[number])
                 chat_of.append(chat)
-    pairs = Pairs(
-        torch.from_numpy(vectors), torch.tensor(contexts), torch.tensor(responses)
-    )
+    pairs = Pairs(torch.from_numpy(vectors), torch.tensor(contexts), torch.tensor(responses))
     return pairs, np.array(chat_of)
 
 

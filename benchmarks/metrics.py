@@ -108,9 +108,7 @@ def _apart(appraiser: Appraiser, num: int) -> tuple[list[Row], dict[str, float]]
     return rows, figures | {"num_contexts": float(sum(map(len, corpora.values())))}
 
 
-def _appraised(
-    appraiser: Appraiser, rated: Sequence[Rated], unit: str
-) -> dict[str, list[Floats]]:
+def _appraised(appraiser: Appraiser, rated: Sequence[Rated], unit: str) -> dict[str, list[Floats]]:
     """Every measure of every turn that was rated, conversation by conversation."""
     bar = Progress("appraise", len(rated), unit)
     found: dict[str, list[Floats]] = {}
