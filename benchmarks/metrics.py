@@ -1,175 +1,209 @@
-"""How far the appraisal of responses agrees with people, on rated conversations with bots.
+"""How far the appraisal of responses agrees with people, and what it tells apart.
 
-The conversations are those of ../shared/data/ratings: eleven bots, 200 conversations each, about
-three ratings of each. A conversation's appraisal is the mean over the bot's turns, a bot's the mean
-over its conversations. Agreement is Spearman's rank correlation with the mean overall rating, with
-the interval of a bootstrap over conversations; a second one holds the conversation's length fixed.
+1. Conversations of eleven bots with people (../shared/data/ratings), about three ratings of each.
+   A conversation's appraisal is the mean over the bot's turns, a bot's the mean over its
+   conversations; agreement is Spearman's rank correlation with the mean overall rating, with the
+   interval of a bootstrap over conversations (of a bot, for bots). Halves by hash show how much of
+   a figure is chance. Other ways to sum up a conversation stand below.
+2. chitchat-dataset's own ratings of chats between people, who rated each other, with the logarithm
+   of the chat's length held fixed: long chats were good ones.
+3. The real response against others, area under the curve, on contexts that nothing was trained on.
 
-    python -m benchmarks.metrics                  # all 2,200: an hour or two on two cores
-    python -m benchmarks.metrics --per-bot 20     # the first 20 of each bot, by their hashes
-    python -m benchmarks.metrics --quick          # a smoke run, too small to judge
+What the language model found is kept in data/readings/, so that a run that was cut off goes on.
+
+    python -m benchmarks.metrics                     # everything: hours on two cores
+    python -m benchmarks.metrics --per-bot 20 --chats 50 --contexts 60
+    python -m benchmarks.metrics --quick             # a smoke run, too small to judge
+    python -m benchmarks.metrics --plot bots.png     # and the bots, appraisal against rating
 """
 
 from __future__ import annotations
 
 import argparse
-import gzip
-import hashlib
-import json
 import sys
-from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy import stats
 
+from benchmarks._agreement import (
+    Floats,
+    auc,
+    by_group,
+    interval,
+    partial_spearman,
+    spearman,
+)
+from benchmarks._contexts import KINDS, contexts
+from benchmarks._rated import RATINGS, Rated, rated_chats, rated_conversations
+from benchmarks._readings import KeptReader
 from benchmarks.form import Bound, Row, report
-from dialogue.appraisal import COMPOSITE, Exchange, load_appraiser
+from dialogue.appraisal import COMPOSITE, Appraiser, load_encode, load_reader
+from dialogue.appraisal.meaning import load_head
 from dialogue.progress import Progress
 
-_RATINGS = Path("../shared/data/ratings/interactive_dialogues.jsonl.gz")
-_OVERALL = "human (overall)"
-_RESAMPLES = 2_000
+_AT_ONCE = 10
 BOUNDS: dict[str, Bound] = {
     # FlowScore's, as reported by Yeh et al. 2021, arXiv:2106.03706.
     "dialogue_spearman": ("min", 0.14),
     "system_spearman": ("min", 0.90),
 }
-
-Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True, slots=True)
-class Conversation:
-    """Who spoke with a person, what both said, and what raters thought of it."""
-
-    bot: str
-    turns: tuple[tuple[str, str], ...]
-    rating: float
-
-    @property
-    def exchanges(self) -> list[Exchange]:
-        """Every turn of the bot, with what stood before it."""
-        texts = [text for _, text in self.turns]
-        return [
-            Exchange(tuple(texts[:index]), text)
-            for index, (speaker, text) in enumerate(self.turns)
-            if speaker == "System" and text.strip()
-        ]
+_PUBLISHED = "FlowScore .140/.900, DynaEval .101/.727, DEB .131/.473"
+_SUMMARIES = {
+    "lowest turn": np.min,
+    "lower quartile": lambda values: np.quantile(values, 0.25),
+    "last turn": lambda values: values[-1],
+}
 
 
 def main() -> int:
-    """Appraise, and hold it against the ratings."""
+    """Appraise, and hold it against people."""
     asked = _arguments()
-    if not _RATINGS.exists():
-        print(f"{_RATINGS}: not here; there is nothing to hold against", file=sys.stderr)
-        return 0
-    chosen = _chosen(2 if asked.quick else asked.per_bot)
-    appraiser = load_appraiser()
-    bar = Progress("appraise", len(chosen), "conversations")
-    found: dict[str, list[float]] = defaultdict(list)
-    for start in range(0, len(chosen), 20):
-        part = chosen[start : start + 20]
-        asked_of = [each.exchanges for each in part]
-        values = appraiser.appraise([exchange for own in asked_of for exchange in own])
-        ends = np.cumsum([len(own) for own in asked_of])[:-1]
-        for name, column in values.items():
-            found[name] += [float(own.mean()) for own in np.split(column, ends)]
-        bar.advance(len(part))
-    bar.finish()
-    measures = {name: np.array(column) for name, column in found.items()}
-    figures: dict[str, float] = {"num_conversations": float(len(chosen))}
-    rows = [_row(name, column, chosen, figures) for name, column in measures.items()]
-    return report("metrics", rows, figures, BOUNDS, quick=asked.quick)
+    appraiser = Appraiser(KeptReader(load_reader), load_encode(), load_head())
+    rows, figures = _apart(appraiser, 3 if asked.quick else asked.contexts)
+    bounds = {}
+    if RATINGS.exists():
+        conversations = rated_conversations(2 if asked.quick else asked.per_bot)
+        measures = _appraised(appraiser, conversations, "conversations")
+        more, found = _ratings(conversations, measures, asked.plot)
+        rows, figures, bounds = rows + more, figures | found, BOUNDS
+    else:
+        print(f"{RATINGS}: not here; people's ratings of bots are left out", file=sys.stderr)
+    chats = rated_chats(3 if asked.quick else asked.chats)
+    more, found = _chats(chats, _appraised(appraiser, chats, "chats"))
+    return report("metrics", rows + more, figures | found, bounds, quick=asked.quick)
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--per-bot", type=int, default=200, metavar="N")
+    parser.add_argument("--chats", type=int, default=400, metavar="N")
+    parser.add_argument("--contexts", type=int, default=200, metavar="N", help="of each corpus")
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="picture of the bots")
     parser.add_argument("--quick", action="store_true", help="a smoke run: too small to judge")
     return parser.parse_args()
 
 
-def _chosen(per_bot: int) -> list[Conversation]:
-    """The first of each bot, by the hash of what was said."""
-    rated: dict[tuple[str, str], list[float]] = defaultdict(list)
-    with gzip.open(_RATINGS, "rt", encoding="utf-8") as lines:
-        for line in lines:
-            row = json.loads(line)
-            rated[row["system"], row["context"]].append(float(row[_OVERALL]))
-    bots: dict[str, list[Conversation]] = defaultdict(list)
-    for (bot, text), ratings in sorted(rated.items(), key=lambda item: _hash(item[0][1])):
-        turns = _turns(text)
-        if len(bots[bot]) < per_bot and any(s == "System" and t.strip() for s, t in turns):
-            bots[bot].append(Conversation(bot, turns, float(np.mean(ratings))))
-    return [each for own in bots.values() for each in own]
+def _apart(appraiser: Appraiser, num: int) -> tuple[list[Row], dict[str, float]]:
+    """Area under the curve of the real response against each kind of other ones."""
+    corpora = contexts(num)
+    curves: dict[str, list[list[float]]] = {}
+    for drawn in corpora.values():
+        exchanges = [exchange for own in drawn for exchange in own]
+        for name, values in appraiser.appraise(exchanges).items():
+            table = values.reshape(len(drawn), 1 + len(KINDS))
+            curves.setdefault(name, []).append(
+                [auc(table[:, 0], other) for other in table[:, 1:].T]
+            )
+    means = {name: np.mean(found, axis=0) for name, found in curves.items()}
+    rows = [
+        Row(f"{name}: real before {kind}", f"{value:.3f}", "", ", ".join(corpora))
+        for name in (COMPOSITE,)
+        for kind, value in zip(KINDS, means[name], strict=True)
+    ]
+    keys = ("other", "same", "phrase", "shuffled", "echo")
+    figures = {
+        f"auc_{key}": float(value) for key, value in zip(keys, means[COMPOSITE], strict=True)
+    }
+    return rows, figures | {"num_contexts": float(sum(map(len, corpora.values())))}
 
 
-def _turns(text: str) -> tuple[tuple[str, str], ...]:
-    """Lines begin with who speaks; one that does not goes on with the turn before it."""
-    turns: list[tuple[str, str]] = []
-    for line in text.split("\n"):
-        speaker, colon, said = line.partition(": ")
-        if colon and speaker in ("User", "System"):
-            turns.append((speaker, said))
-        elif turns:
-            turns[-1] = (turns[-1][0], f"{turns[-1][1]} {line}")
-    return tuple(turns)
+def _appraised(appraiser: Appraiser, rated: Sequence[Rated], unit: str) -> dict[str, list[Floats]]:
+    """Every measure of every turn that was rated, conversation by conversation."""
+    bar = Progress("appraise", len(rated), unit)
+    found: dict[str, list[Floats]] = {}
+    for start in range(0, len(rated), _AT_ONCE):
+        part = rated[start : start + _AT_ONCE]
+        own = [each.exchanges for each in part]
+        values = appraiser.appraise([exchange for exchanges in own for exchange in exchanges])
+        ends = np.cumsum([len(exchanges) for exchanges in own])[:-1]
+        for name, column in values.items():
+            found.setdefault(name, []).extend(np.split(column, ends))
+        bar.advance(len(part))
+    bar.finish()
+    return found
 
 
-def _row(
-    name: str, values: Floats, chosen: Sequence[Conversation], figures: dict[str, float]
-) -> Row:
-    """One measure's agreement; the composite's goes into the figures."""
-    ratings = np.array([each.rating for each in chosen])
-    lengths = np.array([len(each.turns) for each in chosen], dtype=np.float64)
-    bots = np.unique([each.bot for each in chosen], return_inverse=True)[1]
-    dialogue = _spearman(values, ratings)
-    system = _by_bot(values, ratings, bots)
-    fixed = _partial(values, ratings, lengths)
-    generator = np.random.default_rng(17)
-    drawn = [generator.integers(len(chosen), size=len(chosen)) for _ in range(_RESAMPLES)]
-    low, high = np.quantile([_spearman(values[d], ratings[d]) for d in drawn], [0.025, 0.975])
-    if name == COMPOSITE:
-        figures |= {
-            "dialogue_spearman": dialogue,
-            "dialogue_spearman_low": float(low),
-            "dialogue_spearman_high": float(high),
-            "dialogue_spearman_length_fixed": fixed,
-            "system_spearman": system,
-        }
-    return Row(
-        name,
-        f"dialogue {dialogue:+.3f} ({low:+.3f} … {high:+.3f})",
-        f"length fixed {fixed:+.3f}",
-        f"bots {system:+.3f}",
-    )
+def _ratings(
+    rated: Sequence[Rated], measures: dict[str, list[Floats]], plot: Path | None
+) -> tuple[list[Row], dict[str, float]]:
+    ratings = np.array([each.rating for each in rated])
+    bots, groups = np.unique([each.by for each in rated], return_inverse=True)
+    lengths = np.log([len(each.turns) for each in rated])
+    halves = np.array([int(each.digest, 16) % 2 == 0 for each in rated])
+    columns = {name: np.array([turns.mean() for turns in own]) for name, own in measures.items()}
+    for name, summary in _SUMMARIES.items():
+        columns[f"{COMPOSITE}, {name}"] = np.array([summary(own) for own in measures[COMPOSITE]])
+    columns |= {name: np.array([each.signals[name] for each in rated]) for name in rated[0].signals}
+    rows = [Row("", "conversations", "bots", f"published: {_PUBLISHED}")]
+    figures = {"num_conversations": float(len(rated))}
+    for name, values in columns.items():
+        dialogue = spearman(values, ratings)
+        system = by_group(values, ratings, groups)
+        low, high = interval(spearman, (values, ratings))
+        bot_low, bot_high = interval(by_group, (values, ratings), groups)
+        first, second = (spearman(values[half], ratings[half]) for half in (halves, ~halves))
+        fixed = partial_spearman(values, ratings, lengths)
+        rows.append(
+            Row(
+                name,
+                f"{dialogue:+.3f} ({low:+.3f} … {high:+.3f})",
+                f"{system:+.3f} ({bot_low:+.3f} … {bot_high:+.3f})",
+                f"halves {first:+.3f} {second:+.3f}, length fixed {fixed:+.3f}",
+            )
+        )
+        if name == COMPOSITE:
+            figures |= {
+                "dialogue_spearman": dialogue,
+                "dialogue_spearman_low": low,
+                "dialogue_spearman_high": high,
+                "dialogue_spearman_length_fixed": fixed,
+                "system_spearman": system,
+                "system_spearman_low": bot_low,
+                "system_spearman_high": bot_high,
+            }
+    if plot is not None:
+        _draw(plot, bots.tolist(), columns[COMPOSITE], ratings, groups)
+    return rows, figures
 
 
-def _spearman(one: Floats, other: Floats) -> float:
-    return float(stats.spearmanr(one, other).statistic)
+def _chats(
+    rated: Sequence[Rated], measures: dict[str, list[Floats]]
+) -> tuple[list[Row], dict[str, float]]:
+    ratings = np.array([each.rating for each in rated])
+    lengths = np.log([len(each.turns) for each in rated])
+    rows = [Row("", "people's chats, length fixed", "not fixed", "")]
+    figures = {"num_chats": float(len(rated))}
+    for name, own in measures.items():
+        values = np.array([turns.mean() for turns in own])
+        fixed = partial_spearman(values, ratings, lengths)
+        low, high = interval(partial_spearman, (values, ratings, lengths))
+        free = spearman(values, ratings)
+        rows.append(Row(name, f"{fixed:+.3f} ({low:+.3f} … {high:+.3f})", f"{free:+.3f}", ""))
+        if name == COMPOSITE:
+            figures |= {
+                "chat_spearman_length_fixed": fixed,
+                "chat_spearman_length_fixed_low": low,
+                "chat_spearman_length_fixed_high": high,
+            }
+    return rows, figures
 
 
-def _partial(one: Floats, other: Floats, fixed: Floats) -> float:
-    """Spearman's partial correlation: of ranks, what is left beside a third one's."""
-    ranks = np.stack([stats.rankdata(each) for each in (one, other, fixed)])
-    ab, ac, bc = (float(np.corrcoef(ranks[i], ranks[j])[0, 1]) for i, j in ((0, 1), (0, 2), (1, 2)))
-    return float((ab - ac * bc) / np.sqrt((1 - ac**2) * (1 - bc**2)))
+def _draw(
+    file: Path, bots: Sequence[str], values: Floats, ratings: Floats, groups: np.ndarray
+) -> None:
+    """Each bot's mean rating over its mean composite."""
+    from matplotlib.figure import Figure  # noqa: PLC0415  # only where a picture is wanted
 
-
-def _by_bot(values: Floats, ratings: Floats, bots: NDArray[np.intp]) -> float:
-    """Of each bot's means."""
-    counts = np.bincount(bots)
-    return _spearman(
-        np.bincount(bots, weights=values) / counts, np.bincount(bots, weights=ratings) / counts
-    )
-
-
-def _hash(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
+    counts = np.bincount(groups)
+    x, y = (np.bincount(groups, weights=column) / counts for column in (values, ratings))
+    figure = Figure(figsize=(6, 4.5), layout="constrained")
+    axes = figure.add_subplot()
+    axes.scatter(x, y)
+    for name, left, up in zip(bots, x, y, strict=True):
+        axes.annotate(name, (left, up), textcoords="offset points", xytext=(5, 4), fontsize=8)
+    axes.set(xlabel="composite, mean over conversations", ylabel="overall rating of people")
+    figure.savefig(file, dpi=150)
 
 
 if __name__ == "__main__":

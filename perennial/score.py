@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from dialogue.appraisal import Exchange
+    from dialogue.metrics import Floats
 
 _AT_ONCE = 256
 
@@ -30,12 +30,13 @@ def score_command(
 ) -> None:
     """Appraise responses by their context alone: every measure and a composite, a line each.
 
-    Each line of FILE is written again with the measures added. The models are fetched from the
-    package registry once. docs/metrics.md says what each measure does not see.
+    Each line of FILE is written again with the measures added, as soon as it is appraised; a bad
+    line is named before anything is. An empty response has the lowest composite. The models are
+    fetched from the package registry once. docs/metrics.md says what each measure does not see.
     """
     lines = _read(file)
     # Imported here: torch takes seconds, and a fault of the file shows at once.
-    from dialogue.appraisal import load_appraiser
+    from dialogue.appraisal import Exchange, load_appraiser
     from dialogue.progress import Progress
     from dialogue.writing import named_where_it_fails
     from tasks._environment import quiet_environment
@@ -44,41 +45,51 @@ def score_command(
     appraiser = load_appraiser()
     bar = Progress("score", len(lines), "responses")
     measures: dict[str, list[float]] = {}
-    for start in range(0, len(lines), _AT_ONCE):
-        part = lines[start : start + _AT_ONCE]
-        found = appraiser.appraise([exchange for _, exchange in part])
-        for name, values in found.items():
-            measures.setdefault(name, []).extend(values.tolist())
-        bar.advance(len(part))
-    bar.finish()
-    text = "".join(f"{line}\n" for line in _written([row for row, _ in lines], measures))
+
+    def scored() -> Iterator[str]:
+        for start in range(0, len(lines), _AT_ONCE):
+            part = lines[start : start + _AT_ONCE]
+            exchanges = [Exchange(tuple(row["context"]), row["response"]) for row in part]
+            found = appraiser.appraise(exchanges, bar.advance)
+            for name, values in found.items():
+                measures.setdefault(name, []).extend(values.tolist())
+            yield from _written(part, found)
+
     if output is None:
-        sys.stdout.write(text)
+        for line in scored():
+            sys.stdout.write(f"{line}\n")
+            sys.stdout.flush()
     else:
         partial = output.with_name(f".partial-{output.name}")
         with named_where_it_fails(output, partial):
-            partial.write_text(text, encoding="utf-8")
+            with partial.open("w", encoding="utf-8") as written:
+                written.writelines(f"{line}\n" for line in scored())
             partial.replace(output)
+    bar.finish()
     _summarize(measures)
 
 
-def _read(file: Path) -> list[tuple[Mapping[str, Any], Exchange]]:
-    """Every line with the exchange in it.
+def _read(file: Path) -> list[dict[str, Any]]:
+    """Every line, checked.
 
     Raises:
         ValueError: a line is no exchange; all such lines are named, the first ten of them.
     """
     name = "stdin" if str(file) == "-" else str(file)
-    text = sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8")
-    rows: list[tuple[Mapping[str, Any], Exchange]] = []
+    content = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
+    rows: list[dict[str, Any]] = []
     faults: list[str] = []
-    for number, line in enumerate(text.splitlines(), start=1):
+    # Split at line feeds alone: JSON may hold other ends of line as they are.
+    for number, line in enumerate(content.removeprefix(b"\xef\xbb\xbf").split(b"\n"), start=1):
         if not line.strip():
             continue
         try:
-            row = json.loads(line)
-            rows.append((row, _exchange(row)))
-        except ValueError as error:
+            row = json.loads(line.decode("utf-8"))
+            _check(row)
+            rows.append(row)
+        except UnicodeError:
+            faults.append(f"{name}, line {number}: not UTF-8; write it as UTF-8")
+        except (ValueError, RecursionError) as error:
             faults.append(f"{name}, line {number}: {error}")
     if faults:
         more = [f"{len(faults) - 10} more such lines"] if len(faults) > 10 else []
@@ -88,9 +99,7 @@ def _read(file: Path) -> list[tuple[Mapping[str, Any], Exchange]]:
     return rows
 
 
-def _exchange(row: object) -> Exchange:
-    from dialogue.appraisal import Exchange
-
+def _check(row: object) -> None:
     if not isinstance(row, dict):
         raise ValueError("not an object; give `context` and `response`")
     missing = [field for field in ("context", "response") if field not in row]
@@ -99,16 +108,15 @@ def _exchange(row: object) -> Exchange:
     context, response = row["context"], row["response"]
     if not isinstance(context, list) or not all(isinstance(turn, str) for turn in context):
         raise ValueError("`context` is no list of texts; give one text per turn, oldest first")
-    if not isinstance(response, str) or not response.strip():
-        raise ValueError("`response` is no text, or an empty one")
-    return Exchange(tuple(context), response)
+    if not isinstance(response, str):
+        raise ValueError('`response` is no text; an empty one is given as ""')
+    # Half of a surrogate pair is JSON and no text: nothing can write it.
+    json.dumps(row, ensure_ascii=False).encode("utf-8")
 
 
-def _written(
-    rows: Sequence[Mapping[str, Any]], measures: Mapping[str, Sequence[float]]
-) -> Iterator[str]:
+def _written(rows: Sequence[Mapping[str, Any]], measures: Mapping[str, Floats]) -> Iterator[str]:
     for index, row in enumerate(rows):
-        found = {name: round(values[index], 6) for name, values in measures.items()}
+        found = {name: round(float(values[index]), 6) for name, values in measures.items()}
         yield json.dumps({**row, **found}, ensure_ascii=False)
 
 

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
-from dialogue.appraisal import COMPOSITE, COPIED, STANDARDS, Appraiser
+from dialogue.appraisal import COMPOSITE, COPIED, FLOOR, STANDARDS, Appraiser
+from dialogue.appraisal.reading import Reader
 from dialogue.model import load_model, load_tokenizer
 from perennial.app import application
-from tests.dialogue.test_appraisal import encode
+from perennial.score import score_command
+from tests.dialogue.appraisal.test_appraisal import HEAD, encode
 
 ROWS = [
     {"context": ["hello there"], "response": "how are you?", "id": 7},
@@ -23,7 +27,7 @@ ROWS = [
 def _small(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model = load_model(tiny_model)
     model.train(False)
-    small = Appraiser(model, load_tokenizer(tiny_model), encode)
+    small = Appraiser(Reader(model, load_tokenizer(tiny_model)), encode, HEAD)
     monkeypatch.setattr("dialogue.appraisal.load_appraiser", lambda: small)
 
 
@@ -51,7 +55,8 @@ def test_each_line_comes_back_with_its_measures(tmp_path: Path) -> None:
         ("[]", "line 2: not an object"),
         ('{"response": "hi"}', "line 2: no `context`; give a list of turns"),
         ('{"context": "hi", "response": "hi"}', "line 2: `context` is no list of texts"),
-        ('{"context": [], "response": " "}', "line 2: `response` is no text"),
+        ('{"context": [], "response": 7}', "line 2: `response` is no text"),
+        ('{"context": ["\\ud800"], "response": "hi"}', "line 2: not UTF-8"),
     ],
 )
 def test_a_bad_line_is_named_and_nothing_is_written(tmp_path: Path, line: str, fault: str) -> None:
@@ -67,3 +72,51 @@ def test_a_file_of_nothing_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "empty.jsonl").write_text("\n")
     done = CliRunner().invoke(application(), ["score", str(tmp_path / "empty.jsonl")])
     assert "no line" in str(done.exception)
+
+
+def test_what_is_no_utf_8_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "replies.jsonl"
+    file.write_bytes(lines(ROWS[0]).encode() + b'{"context": [], "response": "caf\xe9"}\n')
+    done = CliRunner().invoke(application(), ["score", str(file)])
+    assert "line 2: not UTF-8" in str(done.exception)
+
+
+def test_hard_lines_are_appraised(tmp_path: Path) -> None:
+    """Nothing said, one turn, another script, a line separator, and thousands of long turns."""
+    hard = [
+        {"context": ["hello"], "response": ""},
+        {"context": [""], "response": "hello"},
+        {"context": ["你好吗？"], "response": "我很好，谢谢。"},
+        {"context": ["hello\u2028there"], "response": "one\n\ntwo"},
+        {"context": ["hello there " * 300] * 3_000, "response": "fine " * 2_000},
+    ]
+    file = tmp_path / "hard.jsonl"
+    file.write_text("".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in hard))
+    done = CliRunner().invoke(application(), ["score", str(file)])
+    assert done.exit_code == 0, done.output
+    found = [json.loads(line) for line in done.stdout.split("\n") if line]
+    assert len(found) == len(hard)
+    assert all(math.isfinite(row[name]) for row in found for name in (*STANDARDS, COMPOSITE))
+    assert found[0][COMPOSITE] == FLOOR < min(row[COMPOSITE] for row in found[1:])
+
+
+def test_what_is_appraised_is_written_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A failure in the second part leaves the lines of the first."""
+    monkeypatch.setattr("perennial.score._AT_ONCE", 2)
+    file = tmp_path / "replies.jsonl"
+    file.write_text(lines(*ROWS, *ROWS))
+    whole = Appraiser.appraise
+    calls: list[int] = []
+
+    def appraise(*arguments: Any) -> Any:
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return whole(*arguments)
+
+    monkeypatch.setattr(Appraiser, "appraise", appraise)
+    with pytest.raises(KeyboardInterrupt):
+        score_command(file, None)
+    assert len(capfd.readouterr().out.splitlines()) == 2

@@ -9,7 +9,17 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from dialogue.appraisal import COPIED, STANDARDS, Appraiser, Exchange, composite, copied
+from dialogue.appraisal import (
+    COMPOSITE,
+    COPIED,
+    FLOOR,
+    STANDARDS,
+    Appraiser,
+    Exchange,
+    composite,
+)
+from dialogue.appraisal.meaning import Head, load_head
+from dialogue.appraisal.reading import Reader
 from dialogue.model import load_model, load_tokenizer
 
 EXCHANGES = [
@@ -20,8 +30,12 @@ EXCHANGES = [
     Exchange(("hello there",), "hello, how are you?"),
     Exchange(("hello there",), " hello, how are you? "),
     Exchange((), "hello there"),
-    Exchange(("hello there" * 200, "hello, how are you?"), "I am fine."),
+    Exchange(("hello there" * 50,) * 9 + ("hello, how are you?",), "I am fine."),
+    Exchange(("hello there",), ""),
 ]
+_DRAWN = np.random.default_rng(3).normal(size=(3, 8, 4))
+HEAD = Head(*_DRAWN)
+PREAMBLE = "Anna and Ben have a conversation.\n\n"
 
 
 def encode(texts: Sequence[str]) -> NDArray[np.float32]:
@@ -35,21 +49,21 @@ def encode(texts: Sequence[str]) -> NDArray[np.float32]:
 def appraiser(tiny_model: Path) -> Appraiser:
     model = load_model(tiny_model)
     model.train(False)
-    return Appraiser(model, load_tokenizer(tiny_model), encode)
+    return Appraiser(Reader(model, load_tokenizer(tiny_model)), encode, HEAD)
 
 
 @pytest.fixture(autouse=True)
 def _exact(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dialogue.appraisal.choose_precision", lambda _: "fp32")
+    monkeypatch.setattr("dialogue.appraisal.reading.choose_precision", lambda _: "fp32")
 
 
-def test_likelihoods_are_those_of_the_transcript(tiny_model: Path, appraiser: Appraiser) -> None:
-    """Against transformers' own logits of "A: …\\nB: …\\nA: …\\n"."""
+def test_likelihoods_are_those_of_the_transcripts(tiny_model: Path, appraiser: Appraiser) -> None:
+    """Against transformers' own logits of each transcript by itself."""
     model, tokenizer = load_model(tiny_model), load_tokenizer(tiny_model)
 
     def total(before: str, text: str) -> tuple[float, int]:
         start = [tokenizer.bos_token_id] if tokenizer.bos_token_id is not None else []
-        prefix = start + tokenizer.encode(before, add_special_tokens=False)
+        prefix = start + tokenizer.encode(PREAMBLE + before, add_special_tokens=False)
         said = tokenizer.encode(text, add_special_tokens=False)
         with torch.no_grad():
             logits = model(torch.tensor([[*prefix, *said]])).logits[0].log_softmax(-1)
@@ -57,12 +71,18 @@ def test_likelihoods_are_those_of_the_transcript(tiny_model: Path, appraiser: Ap
         return sum(float(logits[p, t]) for p, t in zip(places, said, strict=True)), len(said)
 
     found = appraiser.appraise(EXCHANGES)
-    after, count = total("A: hello there\nB: hello, how are you?\nA:", " I am fine.\n")
-    alone, _ = total("A:", " I am fine.\n")
+    after, count = total("Anna: hello there\nBen: hello, how are you?\nAnna:", " I am fine.\n")
+    elsewhere = [
+        total(before, " I am fine.\n")[0]
+        for before in (
+            "Anna:",
+            "Anna: Hello, how are you?\nBen: I'm fine, thank you.\nAnna:",
+            "Anna: I bought a new car yesterday.\nBen: What kind of car is it?\nAnna:",
+        )
+    ]
     assert found["likelihood"][0] == pytest.approx(after / count, abs=1e-4)
-    wanted = (after - alone) / count**0.5
+    wanted = (after - np.mean(elsewhere)) / count**0.5
     assert found["mutual_information"][0] == pytest.approx(wanted, abs=1e-3)
-    assert found["mutual_information"][1] == pytest.approx(0.0, abs=1e-5), "nothing before it"
 
 
 def test_each_exchange_is_appraised_by_itself(appraiser: Appraiser) -> None:
@@ -73,20 +93,29 @@ def test_each_exchange_is_appraised_by_itself(appraiser: Appraiser) -> None:
             assert alone[name][0] == pytest.approx(values[index], abs=1e-4), name
 
 
-def test_an_opening_is_near_nothing(appraiser: Appraiser) -> None:
+def test_meaning_by_hand(appraiser: Appraiser) -> None:
+    """The first has two turns before it, of which the head takes the older one at a half."""
     found = appraiser.appraise(EXCHANGES)
-    assert found["turn_similarity"][1] == found["history_similarity"][1] == 0.0
-    vectors = encode(["hello, how are you?", "I am fine."]).astype(float)
-    assert found["turn_similarity"][0] == pytest.approx(vectors[0] @ vectors[1], abs=1e-6)
+    assert found["turn_similarity"][1] == found["fit"][1] == 0.0, "nothing before it"
+    assert found["turn_similarity"][8] == found["fit"][8] == 0.0, "nothing said"
+    texts = ["hello, how are you?", "hello there", "I am fine."]
+    last, before, said = encode(texts).astype(float)
+    assert found["turn_similarity"][0] == pytest.approx(last @ said, abs=1e-6)
+    one, other = last @ HEAD.latest + before / 2 @ HEAD.earlier, said @ HEAD.response
+    cosine = one @ other / np.linalg.norm(one) / np.linalg.norm(other)
+    assert found["fit"][0] == pytest.approx(cosine, abs=1e-6)
 
 
-def test_what_is_copied_by_hand() -> None:
-    """Four of six words stand in one turn in that order."""
-    before = ("I like tea with milk", "so do I")
-    assert copied(Exchange(before, "You like tea with milk too")) == pytest.approx(4 / 6)
-    assert copied(Exchange(before, "I LIKE tea, with milk!")) == 1.0
-    assert copied(Exchange(before, "so do I")) == 0.0, "three words prove nothing"
-    assert copied(Exchange((), "You like tea with milk too")) == 0.0
+def test_an_empty_response_is_the_worst(appraiser: Appraiser) -> None:
+    found = appraiser.appraise(EXCHANGES)[COMPOSITE]
+    assert found[8] == FLOOR < found[:8].min()
+
+
+def test_the_head_is_there_and_is_that_of_the_encoder() -> None:
+    head = load_head()
+    assert head.latest.shape == head.earlier.shape == head.response.shape == (384, 128)
+    with pytest.raises(ValueError, match="restore it with git"):
+        load_head(Path(__file__).with_name("no.safetensors"))
 
 
 def test_the_composite_is_in_spreads_of_real_responses() -> None:

