@@ -114,7 +114,7 @@ def test_without_a_champion_the_card_says_so() -> None:
     findings = (absolute("assistant", 35.0, "passed"), *map(missing, DOMAINS))
     shown = text_of(render_page(card_content(evidence(findings, champion=None))))
     assert "There is no champion yet, so these rules do not count." in shown
-    assert "– not counted chitchat chitchat: there is no champion to compare" in shown
+    assert "– not counted: forgets nothing (bits per byte on chitchat, support, assistant)" in shown
     assert "1 of 1" in shown
     assert "3 not counted" in shown
 
