@@ -63,7 +63,7 @@ def told_apart(turns: Turns) -> str:
 def _drawn(dialogues: Sequence[Turns], num: int) -> list[tuple[Exchange, ...]]:
     generator = random.Random(7)
     ordered = sorted(dialogues, key=told_apart)
-    found = []
+    found: list[tuple[Exchange, ...]] = []
     for index, turns in enumerate(ordered):
         places = [place for place in range(1, len(turns)) if _counts(turns[place])]
         if len(found) == num or not places:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from dialogue.appraisal import READER, Exchange
-from dialogue.appraisal.reading import NUM_ELSEWHERE, Likelihoods, Reader
+from dialogue.appraisal import READER, Exchange, Reads
+from dialogue.appraisal.reading import NUM_ELSEWHERE, Likelihoods
 
 _FOLDER = Path("data/readings")
 _ROOT = Path(__file__).parents[1]
@@ -24,9 +24,9 @@ class KeptReader:
     that was cut off by a kill is read anew.
     """
 
-    def __init__(self, load: Callable[[], Reader]) -> None:
+    def __init__(self, load: Callable[[], Reads]) -> None:
         self._load = load
-        self._reader: Reader | None = None
+        self._reader: Reads | None = None
         sources = [(_ROOT / "dialogue" / name).read_text() for name in _SOURCES]
         self._file = _FOLDER / f"{_digest(READER.sha256, *sources)[:16]}.jsonl"
         self._known = dict(_lines(self._file))

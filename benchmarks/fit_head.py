@@ -66,7 +66,7 @@ def main() -> int:
         "auc_cosine": _auc(None, pairs, kept),
     }
     if not quick:
-        weights = {name: layer.weight.detach().T.half() for name, layer in head.named_children()}
+        weights = {name: value.detach().T.half() for name, value in head.projections().items()}
         save_file({name: weight.contiguous() for name, weight in weights.items()}, WEIGHTS)
     row = Row(
         "real before another's, unseen chats",
@@ -91,6 +91,11 @@ class _Head(nn.Module):
             self.latest.weight.copy_(self.response.weight)
             self.earlier.weight.copy_(self.response.weight * 0.5)
 
+    def projections(self) -> dict[str, Tensor]:
+        """Their weights by name, [P, D] each."""
+        layers = {"latest": self.latest, "earlier": self.earlier, "response": self.response}
+        return {name: layer.weight for name, layer in layers.items()}
+
     def forward(self, contexts: Tensor, responses: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Unit vectors of contexts [N, C, D] and responses [N, D], and what to scale cosines by."""
         before = self.latest(contexts[:, 0]) + self.earlier(contexts[:, 1:].mean(1))
@@ -107,7 +112,7 @@ def _train(head: _Head, pairs: Pairs, chosen: Tensor) -> None:
     plan = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.0, _EPOCHS * per_epoch)
     for _ in range(_EPOCHS):
         order = chosen[torch.randperm(len(chosen))]
-        for batch in order.split(_BATCH)[:per_epoch]:
+        for batch in torch.split(order, _BATCH)[:per_epoch]:
             contexts = functional.dropout(pairs.vectors[pairs.contexts[batch]], _DROPOUT)
             responses = functional.dropout(pairs.vectors[pairs.responses[batch]], _DROPOUT)
             before, after, scale = head(contexts, responses)

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -49,10 +49,10 @@ BOUNDS: dict[str, Bound] = {
     "system_spearman": ("min", 0.90),
 }
 _PUBLISHED = "FlowScore .140/.900, DynaEval .101/.727, DEB .131/.473"
-_SUMMARIES = {
-    "lowest turn": np.min,
-    "lower quartile": lambda values: np.quantile(values, 0.25),
-    "last turn": lambda values: values[-1],
+_SUMMARIES: dict[str, Callable[[Floats], float]] = {
+    "lowest turn": lambda values: float(values.min()),
+    "lower quartile": lambda values: float(np.quantile(values, 0.25)),
+    "last turn": lambda values: float(values[-1]),
 }
 
 

@@ -83,12 +83,13 @@ class Standard:
 
 
 STANDARDS: dict[str, Standard] = {
-    "likelihood": Standard(-2.8, 1.15, 0.4),
-    "mutual_information": Standard(3.5, 2.2, 1.5),
-    "fit": Standard(0.35, 0.2, 0.7),
+    "likelihood": Standard(-2.8, 1.15, 0.6),
+    "mutual_information": Standard(3.5, 2.2, 1.0),
+    "fit": Standard(0.35, 0.2, 1.0),
 }
 """Means and spreads are those of 90 real responses; the weights were chosen by how well they tell
-these from others (docs/log.md, 2026-11-27). `turn_similarity` counts by way of `fit`."""
+these from others, and with a look at 154 rated conversations (docs/log.md, 2026-11-27).
+`turn_similarity` is reported only: `fit` holds it."""
 COPIED, COMPOSITE = "copied", "composite"
 
 

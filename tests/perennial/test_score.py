@@ -17,7 +17,7 @@ from perennial.app import application
 from perennial.score import score_command
 from tests.dialogue.appraisal.test_appraisal import HEAD, encode
 
-ROWS = [
+ROWS: list[dict[str, Any]] = [
     {"context": ["hello there"], "response": "how are you?", "id": 7},
     {"context": [], "response": "hello"},
 ]

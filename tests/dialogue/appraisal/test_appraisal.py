@@ -42,7 +42,8 @@ def encode(texts: Sequence[str]) -> NDArray[np.float32]:
     """Unit vectors that follow from the text."""
     rows = [np.random.default_rng(zlib.crc32(text.encode())).normal(size=8) for text in texts]
     vectors = np.array(rows, dtype=np.float32)
-    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    unit: NDArray[np.float32] = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    return unit
 
 
 @pytest.fixture(scope="module")
