@@ -200,6 +200,7 @@ def _draw(
     figure = Figure(figsize=(6, 4.5), layout="constrained")
     axes = figure.add_subplot()
     axes.scatter(x, y)
+    axes.margins(0.15)
     for name, left, up in zip(bots, x, y, strict=True):
         axes.annotate(name, (left, up), textcoords="offset points", xytext=(5, 4), fontsize=8)
     axes.set(xlabel="composite, mean over conversations", ylabel="overall rating of people")
