@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -10,13 +9,15 @@ from dialogue.config import Gate, Rule
 from dialogue.metrics import METRICS
 from dialogue.rules import KINDS, Evidence
 from dialogue.scores import Score, collect, values_of
-from dialogue.statistics import holm
+from dialogue.statistics import holm, resamples_needed
 from dialogue.verdict import Candidate, Finding, Verdict, decide
 
 BASE = "base"
 
-_FINENESS = 4
-"""Resamples over what the smallest p-value needs, for Holm's strictest test to be passed at all."""
+_FINENESS = 3
+"""Resamples over the fewest with which Holm's strictest test could be passed at all."""
+
+_MOST_RESAMPLES = 60_000
 
 
 def judge(
@@ -58,7 +59,7 @@ def judge(
         for domain in _domains(rule, candidate.domain, evidence.domains)
     ]
     alpha = gate.alpha / looks
-    resamples = max(gate.resamples, math.ceil(_FINENESS * len(asked) / alpha))
+    resamples = _resamples(gate, evidence, alpha / max(1, len(asked)))
     evidence = replace(
         evidence, gate=gate.model_copy(update={"alpha": alpha, "resamples": resamples})
     )
@@ -79,6 +80,16 @@ def judge(
         rules=tuple(findings),
         metrics=values_of(evidence.samples, "candidate"),
     )
+
+
+def _resamples(gate: Gate, evidence: Evidence, strictest: float) -> int:
+    """So many that no rule on a domain with enough dialogues fails for want of them."""
+    counts = [evidence.num_dialogues(domain) for domain in evidence.domains]
+    fewest = min((count for count in counts if count >= gate.min_dialogues), default=0)
+    if fewest < 2:
+        return gate.resamples
+    wanted = _FINENESS * resamples_needed(strictest, fewest)
+    return max(gate.resamples, min(wanted, _MOST_RESAMPLES))
 
 
 def _check_models(scores: Sequence[Score], candidate: Candidate, champion: str | None) -> None:

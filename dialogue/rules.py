@@ -189,10 +189,12 @@ def _amount(change: float) -> str:
 
 def _tested(finding: Finding, sample: Bootstrap, threshold: float, evidence: Evidence) -> Finding:
     """The finding with its one-sided test; whether p is small enough is decided with the others."""
+    needed = dialogues_needed(sample, threshold, evidence.gate.alpha)
     finding = replace(
         finding,
         p_value=p_value(sample, threshold),
-        needed=dialogues_needed(sample, threshold, evidence.gate.alpha),
+        # Where so many as there are do not decide, it takes more, whatever the approximation says.
+        needed=None if needed is None else max(needed, sample.num_clusters + 1),
     )
     return _enough(finding, sample.num_clusters, evidence)
 

@@ -10,6 +10,7 @@ import pytest
 from dialogue.config import Gate, Rule
 from dialogue.gates import judge
 from dialogue.scores import ModelRole, Score
+from dialogue.statistics import resamples_needed
 from dialogue.verdict import Candidate, Finding, Verdict
 
 CANDIDATE = Candidate("support", "c" * 64, "p" * 64)
@@ -333,18 +334,26 @@ def judge_looks(scores: list[Score], look: int, looks: int) -> Verdict:
     )
 
 
-def test_many_rules_do_not_make_a_promotion_impossible() -> None:
+def test_many_rules_on_few_dialogues_do_not_make_a_promotion_impossible() -> None:
     """Holm asks the first of many tests for a p-value that few resamples could not show."""
-    domains = ["support", *(f"domain {number}" for number in range(60))]
+    domains = ["support", *(f"domain {number}" for number in range(20))]
     scores = [
         score
         for domain in domains
-        for score in compared(noisy(0.5, seed=1), noisy(1.0, seed=2), domain)
+        for score in compared(noisy(0.5, seed=1, count=20), noisy(1.0, seed=2, count=20), domain)
     ]
     strict = rule("bits_per_byte", "non_inferiority", "each", margin=0.02)
     verdict = verdict_on(scores, strict, champion=CHAMPION, resamples=100)
-    assert 0.05 / len(domains) < 1 / 101, "100 resamples must be too few"
+    assert resamples_needed(0.05 / len(domains), 20) > 100, "100 resamples must be too few"
     assert verdict.verdict == "PROMOTE"
+
+
+def test_what_is_undecided_takes_more_dialogues_than_there_are() -> None:
+    wide = compared(noisy(0.96, seed=1, spread=0.2), noisy(1.0, seed=2, spread=0.2))
+    finding = only(verdict_on(wide, rule("bits_per_byte", "superiority"), champion=CHAMPION))
+    assert finding.state == "undecided"
+    assert finding.needed is not None
+    assert finding.needed > SEVERAL
 
 
 def test_rules_that_cannot_be_meant_are_refused() -> None:

@@ -17,6 +17,7 @@ from dialogue.statistics import (
     holm,
     interval,
     p_value,
+    resamples_needed,
 )
 
 
@@ -151,6 +152,16 @@ def test_p_of_a_normal_mean_is_near_the_t_test() -> None:
 def test_a_handful_of_dialogues_has_an_interval(values: list[float]) -> None:
     low, high = interval(of_mean(values))
     assert (low, high) == (min(values), max(values))
+
+
+@pytest.mark.parametrize(("alpha", "num_clusters"), [(0.05, 200), (0.002, 20), (0.01, 7)])
+def test_about_so_many_resamples_can_show_alpha_and_half_cannot(
+    alpha: float, num_clusters: int
+) -> None:
+    enough = resamples_needed(alpha, num_clusters)
+    values = np.linspace(1.0, 2.0, num_clusters)
+    assert p_value(of_mean(values, resamples=2 * enough), 0.0) <= alpha
+    assert p_value(of_mean(values, resamples=enough // 2), 0.0) > alpha
 
 
 def test_the_undefined_is_nan() -> None:
