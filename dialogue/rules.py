@@ -51,7 +51,7 @@ def bound(rule: Rule, domain: str, evidence: Evidence) -> Finding:
     sample = evidence.sample("candidate", domain, rule.metric)
     whole = None if sample is None else _bootstrap(sample, metric, evidence.gate)
     if sample is None or whole is None or not np.isfinite(whole.estimate):
-        return _missing(finding, "candidate")
+        return _missing(finding, "candidate", evidence)
     sign, limit = (1, rule.min) if rule.min is not None else (-1, rule.max)
     assert limit is not None
     word = "at least" if sign > 0 else "at most"
@@ -124,14 +124,15 @@ def _comparison(
     ours = evidence.sample("candidate", domain, rule.metric)
     theirs = evidence.sample("champion", domain, rule.metric)
     if ours is None or theirs is None:
-        return _missing(finding, "candidate" if ours is None else "champion"), None
+        return _missing(finding, "candidate" if ours is None else "champion", evidence), None
     if not np.array_equal(ours.ids, theirs.ids):
         reason = f"{domain}: {rule.metric} of candidate and champion is of different dialogues"
         return replace(finding, reason=reason), None
     value = _bootstrap(ours, metric, evidence.gate)
     reference = _bootstrap(theirs, metric, evidence.gate).estimate
     if not (np.isfinite(value.estimate) and np.isfinite(reference)):
-        return _missing(finding, "champion" if np.isfinite(value.estimate) else "candidate"), None
+        role = "champion" if np.isfinite(value.estimate) else "candidate"
+        return _missing(finding, role, evidence), None
     change = _bootstrap_change(ours, theirs, metric, evidence.gate)
     finding = replace(
         finding,
@@ -212,6 +213,9 @@ def _blank(rule: Rule, domain: str) -> Finding:
     return Finding(rule.name, rule.metric, domain, rule.kind, state="failed", reason="")
 
 
-def _missing(finding: Finding, role: str) -> Finding:
+def _missing(finding: Finding, role: str, evidence: Evidence) -> Finding:
+    """What is missing fails; of an exam too small to decide anything, some metrics must be."""
     reason = f"{finding.slice}: the {role} has no {finding.metric}, and what is missing fails"
-    return replace(finding, reason=reason)
+    count = evidence.num_dialogues(finding.slice)
+    failed = replace(finding, reason=reason)
+    return _enough(failed, count, evidence) if count else failed

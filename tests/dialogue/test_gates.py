@@ -245,6 +245,13 @@ def test_twelve_dialogues_decide_nothing() -> None:
     assert "about 20 dialogues would decide it" in verdict.sentence
 
 
+def test_what_twelve_dialogues_cannot_have_decides_nothing() -> None:
+    few = rows("candidate", "support", "bits_per_byte", noisy(1.0, count=12))
+    verdict = verdict_on(few, rule("next_turn", "bound", min=0.6))
+    assert verdict.verdict == "INCONCLUSIVE"
+    assert only(verdict).reason == "support has 12 dialogues for next_turn; at least 20 decide"
+
+
 def test_a_failure_outweighs_what_is_undecided() -> None:
     scores = compared(noisy(0.1, count=12), noisy(1.0, count=12)) + rows(
         "candidate", "chitchat", "hits_at_1", [0.0] * SEVERAL
