@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from dialogue.scores import ModelRole
+from dialogue.tables import read_table, write_table
 
 SCHEMA = pa.schema(
     [
@@ -31,24 +31,14 @@ class Reply(NamedTuple):
 
 
 def write_replies(path: Path, replies: Iterable[Reply]) -> None:
-    """Write replies, page checksums on; no reply at all is fine."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    table = pa.Table.from_pylist([reply._asdict() for reply in replies], schema=SCHEMA)
-    pq.write_table(table, path, compression="zstd", write_page_checksum=True)
+    """Write replies; no reply at all is fine."""
+    write_table(path, SCHEMA, [reply._asdict() for reply in replies])
 
 
 def read_replies(path: Path) -> list[Reply]:
-    """Read replies back in file order; every page's checksum is verified.
+    """Read replies back in file order.
 
     Raises:
         ValueError: the file is missing, damaged or not in the replies' schema.
     """
-    try:
-        table = pq.read_table(path, page_checksum_verification=True)
-    except FileNotFoundError as error:
-        raise ValueError(f"{path}: no such replies file; run the stage that writes it") from error
-    except (pa.ArrowInvalid, OSError) as error:
-        raise ValueError(f"{path}: damaged replies: {error}; run its stage again") from error
-    if table.schema.names != SCHEMA.names:
-        raise ValueError(f"{path}: columns {table.schema.names}, expected {SCHEMA.names}")
-    return [Reply(**row) for row in table.to_pylist()]
+    return [Reply(**row) for row in read_table(path, SCHEMA, "replies")]

@@ -9,10 +9,10 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from dialogue.metrics import METRICS, Floats
+from dialogue.tables import read_table, write_table
 
 ModelRole = Literal["candidate", "champion", "parent", "base", "ancestor"]
 """`ancestor`: a row that an earlier round measured, kept for the lifelong matrix."""
@@ -65,33 +65,19 @@ class Sample:
 
 
 def write_scores(path: Path, scores: Iterable[Score]) -> int:
-    """Write scores, page checksums on; returns how many there are. No score at all is fine."""
+    """Write scores; returns how many there are. No score at all is fine."""
     rows = [_row(score) for score in scores]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    pq.write_table(
-        pa.Table.from_pylist(rows, schema=SCHEMA),
-        path,
-        compression="zstd",
-        write_page_checksum=True,
-    )
+    write_table(path, SCHEMA, rows)
     return len(rows)
 
 
 def read_scores(path: Path) -> list[Score]:
-    """Read scores back in file order; every page's checksum is verified.
+    """Read scores back in file order.
 
     Raises:
         ValueError: the file is missing, damaged or not in the scores' schema.
     """
-    try:
-        table = pq.read_table(path, page_checksum_verification=True)
-    except FileNotFoundError as error:
-        raise ValueError(f"{path}: no such scores file; run the stage that writes it") from error
-    except (pa.ArrowInvalid, OSError) as error:
-        raise ValueError(f"{path}: damaged scores: {error}; run its stage again") from error
-    if table.schema.names != SCHEMA.names:
-        raise ValueError(f"{path}: columns {table.schema.names}, expected {SCHEMA.names}")
-    return [Score(**row) for row in table.to_pylist()]
+    return [Score(**row) for row in read_table(path, SCHEMA, "scores")]
 
 
 def collect(scores: Iterable[Score]) -> dict[Key, Sample]:

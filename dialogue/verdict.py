@@ -10,7 +10,8 @@ from typing import Any, Literal
 Decision = Literal["PROMOTE", "REJECT", "INCONCLUSIVE"]
 State = Literal["passed", "failed", "undecided", "not counted"]
 
-_ABSOLUTE = "bound"
+_KEEPS = "non_inferiority"
+"""The kind of the rules that guard what was learned before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,9 +111,11 @@ def decide(
 ) -> tuple[Decision, str]:
     """One decision from all findings: what failed outweighs what is undecided.
 
-    A promotion needs at least one rule that counts.
+    A promotion needs at least one rule that counts. A rejection names first what was forgotten,
+    and most of it: other failures follow in the rules' order.
     """
     failed = [finding for finding in findings if finding.state == "failed"]
+    failed.sort(key=lambda finding: _loss(finding) if finding.kind == _KEEPS else 0.0)
     undecided = [finding for finding in findings if finding.state == "undecided"]
     passed = [finding for finding in findings if finding.state == "passed"]
     if failed:
@@ -132,6 +135,11 @@ def decide(
     return "PROMOTE", f"PROMOTE: {_praise(passed, candidate, champion)}."
 
 
+def _loss(finding: Finding) -> float:
+    """The change to the worse, below 0; a rule that could not compare has none."""
+    return min(0.0, finding.change or 0.0)
+
+
 def _reasons(findings: Sequence[Finding]) -> str:
     rest = len(findings) - 1
     more = f" (and {rest} more rule{'s' if rest > 1 else ''}: see the table)" if rest else ""
@@ -140,11 +148,7 @@ def _reasons(findings: Sequence[Finding]) -> str:
 
 def _praise(passed: Sequence[Finding], candidate: Candidate, champion: str) -> str:
     gains = [finding for finding in passed if finding.kind == "superiority"]
-    kept = [
-        finding
-        for finding in passed
-        if finding.kind == "non_inferiority" and finding.change is not None
-    ]
+    kept = [finding for finding in passed if finding.kind == _KEEPS and finding.change is not None]
     parts = [finding.reason for finding in gains] or [
         f"{candidate.domain} passes all {len(passed)} rules against champion {champion[:12]}"
     ]

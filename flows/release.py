@@ -17,6 +17,7 @@ from dialogue.config import Params, load_params
 from flows import rounds
 from flows.train import train
 from tasks import tracking
+from tasks._exam_files import ROWS
 from tasks._origin import user
 from tasks.graph import read_graph
 from tasks.promote import ApprovalNeeded, Refused, promote, reconcile
@@ -90,7 +91,7 @@ def _register(params: Params, project: Path) -> Registration:
         project,
         model=project / rounds.candidate_folder(graph, domain),
         verdict=project / graph.output("gate", "*.json"),
-        evidence=project / graph.output("gate", "evidence") / rounds.EVIDENCE,
+        evidence=project / graph.output("gate", "evidence") / ROWS,
         data=project / graph.output(f"validate@{domain}", "data/valid/*").parent,
         page=project / graph.output("report", "*.html"),
         content=project / graph.output("report", "*.json"),

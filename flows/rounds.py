@@ -16,8 +16,6 @@ from tasks.settings import append_entry, edited_params
 
 PARAMS = "params.yaml"
 FEEDBACK = "feedback_"
-EVIDENCE = "rows.parquet"
-"""Among the gate's outputs: one row per dialogue and metric, what the verdict rests on."""
 
 
 def begin_round(project: Path, graph: Graph) -> bool:

@@ -7,7 +7,6 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 import numpy as np
 
@@ -20,14 +19,10 @@ from dialogue.manifest import read_manifest, verify_manifest
 from dialogue.records import Dialogue, read_dialogues, write_dialogues
 from dialogue.scores import ModelRole, Score, gains_over_base, read_scores, write_scores
 from dialogue.verdict import Candidate, Verdict
+from tasks._exam_files import EXAM, LABELS, NGRAMS, ROWS
 from tasks._examiner import BASE, Examined, Examiner, choose_similarity
 from tasks._step import run
 from tasks.releases import model_folder, open_store
-
-ROWS: Final = "rows.parquet"
-EXAM: Final = "exam.parquet"
-NGRAMS: Final = "ngrams.npy"
-LABELS: Final = "labels.json"
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -66,7 +61,7 @@ def gate(
         each.slice for each in judged.rules if each.state == "undecided"
     }:
         _LOGGER.info("%s A second look, at more of %s …", judged.sentence, ", ".join(undecided))
-        look = _look_again(params, more, scores, models)
+        look = _look_again(params, look, more, scores, models)
         judged = _judge(params, candidate, look, evidence, 2, looks)
     verdict.parent.mkdir(parents=True, exist_ok=True)
     verdict.write_text(json.dumps(judged.to_json(), indent=2) + "\n", encoding="utf-8")
@@ -123,11 +118,11 @@ def _more(params: Params, first: _Look, scores: Path, valid: Path) -> dict[str, 
     }
 
 
-def _look_again(params: Params, more: Exam, scores: Path, models: Path) -> _Look:
+def _look_again(params: Params, first: _Look, more: Exam, scores: Path, models: Path) -> _Look:
     """Examine candidate, champion and base on the first exam and on more of some domains."""
     domain = params.candidate
-    first = compose_exam(read_dialogues(scores / domain / EXAM), [], params.gate.second_look)
-    exam = {name: more.get(name, part) for name, part in first.items()}
+    asked = compose_exam(first.exam, [], params.gate.second_look)
+    exam = {name: more.get(name, part) for name, part in asked.items()}
     seen = np.load(scores / domain / NGRAMS, allow_pickle=False)
     labels = json.loads((scores / domain / LABELS).read_text(encoding="utf-8"))
     examiner = Examiner(params.evaluate, exam, seen, choose_similarity(params.evaluate), labels)

@@ -22,6 +22,7 @@ from dialogue.scores import Score, write_scores
 from dialogue.shards import empty_shard, write_shard
 from dialogue.texts import read_texts
 from dialogue.training import train, write_curve
+from tasks._exam_files import EXAM, ROWS
 from tasks._step import run
 
 
@@ -109,7 +110,7 @@ def _write_exam(
     licence: str,
 ) -> None:
     write_dialogues(
-        folder / "exam.parquet",
+        folder / EXAM,
         (
             Dialogue(
                 id=document.id,
@@ -125,7 +126,7 @@ def _write_exam(
         ),
     )
     write_scores(
-        folder / "rows.parquet",
+        folder / ROWS,
         (
             Score("candidate", digest, "base", "base", document.id, "bits_per_byte", value, weight)
             for document, (value, weight) in zip(documents, bits, strict=True)

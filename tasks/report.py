@@ -16,6 +16,7 @@ from dialogue.log import Log
 from dialogue.records import read_dialogues
 from dialogue.replies import read_replies
 from dialogue.scores import read_scores
+from tasks._exam_files import EXAM, REPLIES, ROWS
 from tasks._origin import git_commit
 from tasks._step import run
 
@@ -67,11 +68,11 @@ def report(
             f"{verdict}: judges {judged['candidate']['domain']}, the curriculum ends with "
             f"{domain}; run gate again"
         )
-    exam = list(read_dialogues(evidence / "exam.parquet"))
+    exam = list(read_dialogues(evidence / EXAM))
     samples = choose_samples(
         exam,
-        read_replies(scores / domain / "replies.parquet"),
-        read_scores(evidence / "rows.parquet"),
+        read_replies(scores / domain / REPLIES),
+        read_scores(evidence / ROWS),
         num_samples=params.report.num_samples,
         history_turns=params.report.history_turns,
         seed=params.report.seed,

@@ -245,6 +245,20 @@ def test_twelve_dialogues_decide_nothing() -> None:
     assert "about 20 dialogues would decide it" in verdict.sentence
 
 
+def test_a_rejection_names_first_what_was_forgotten_most() -> None:
+    scores = [
+        *rows("candidate", "support", "hits_at_1", [0.0] * SEVERAL),
+        *compared(noisy(1.04, seed=1), noisy(1.0, seed=1), "chitchat"),
+        *compared(noisy(1.10, seed=1), noisy(1.0, seed=1), "travel"),
+        *compared(noisy(0.90, seed=1), noisy(1.0, seed=1)),
+    ]
+    picks = rule("hits_at_1", "bound", min=0.5)
+    keeps = rule("bits_per_byte", "non_inferiority", "earlier", margin=0.02)
+    verdict = verdict_on(scores, picks, keeps, champion=CHAMPION)
+    assert verdict.sentence.startswith("REJECT: travel is 10.0% worse than the champion")
+    assert "(and 2 more rules: see the table)" in verdict.sentence
+
+
 def test_what_twelve_dialogues_cannot_have_decides_nothing() -> None:
     few = rows("candidate", "support", "bits_per_byte", noisy(1.0, count=12))
     verdict = verdict_on(few, rule("next_turn", "bound", min=0.6))

@@ -19,13 +19,7 @@ def test_replies_come_back_as_they_were_written(tmp_path: Path, replies: list[Re
     assert read_replies(tmp_path / "scores" / "replies.parquet") == replies
 
 
-def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
-    path = tmp_path / "replies.parquet"
-    with pytest.raises(ValueError, match=r"replies\.parquet: no such replies file"):
-        read_replies(path)
-    write_scores(path, [])
+def test_another_table_is_none_of_replies(tmp_path: Path) -> None:
+    write_scores(tmp_path / "replies.parquet", [])
     with pytest.raises(ValueError, match=r"expected .*'text'"):
-        read_replies(path)
-    path.write_bytes(b"PAR1 damaged")
-    with pytest.raises(ValueError, match="damaged replies"):
-        read_replies(path)
+        read_replies(tmp_path / "replies.parquet")
