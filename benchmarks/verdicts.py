@@ -1,9 +1,10 @@
 """Three second rounds whose truth is known, through the whole workflow: what do the gates say?
 
 After `perennial run` on a clone of this project, three rounds continue from its champion: support's
-own questions with the answers of others, which unlearns support; chitchat of which twelve
-dialogues are held out; and chitchat that nobody has learned yet. The first must be rejected by a
-sentence that names the domain, the second left undecided, the third promoted. Slow: four rounds.
+own questions with the answers of others, learned without any protection (`naive`); chitchat of
+which twelve dialogues are held out; and chitchat that nobody has learned yet. The first must be
+rejected by a sentence that says how much of support is lost, the second left undecided, the third
+promoted. Slow: four rounds.
 
     python -m benchmarks.verdicts
     python -m benchmarks.verdicts --quick    # the tiny profile, too small to judge
@@ -30,6 +31,8 @@ from dialogue.records import Dialogue, Turn, read_dialogues
 from dialogue.sources import raw_files, read
 from flows import rounds
 from tasks import releases
+from tasks.graph import read_graph
+from tasks.settings import edited_params
 
 BOUNDS: dict[str, Bound] = {
     "regression_rejected": ("min", 1.0),
@@ -52,20 +55,23 @@ def main() -> int:
     fresh = _fresh(job)
     train, test = ([d for d in fresh if d.split == split] for split in ("train", "test"))
     scenes = {
-        f"{_SPOILT} with others' answers": _spoilt(job),
         f"chitchat, {_FEW} to judge by": train[_TRAIN : 2 * _TRAIN] + test[_TEST:][:_FEW],
         "chitchat that is new": train[:_TRAIN] + test[:_TEST],
     }
-    found = []
-    for name, dialogues in scenes.items():
-        _round(job, dialogues)
+    found = [_forgetting(job, _spoilt(job))]
+    for dialogues in scenes.values():
+        _append(job, dialogues)
+        call(job, "perennial", "run")
         found.append(_verdict(job))
-        said = f"look {found[-1]['look']}: {found[-1]['sentence']}"
-        rows.append(Row(name, said, "", ""))
+    names = (f"{_SPOILT} with others' answers, unprotected", *scenes)
+    rows += [
+        Row(name, f"look {verdict['look']}: {verdict['sentence']}", "", "")
+        for name, verdict in zip(names, found, strict=True)
+    ]
     spoilt, few, gain = found
     figures = {
         "regression_rejected": float(spoilt["verdict"] == "REJECT"),
-        "regression_named": float(f"{_SPOILT} is " in spoilt["sentence"]),
+        "regression_named": float(f"REJECT: {_SPOILT} is " in spoilt["sentence"]),
         "twelve_inconclusive": float(few["verdict"] == "INCONCLUSIVE"),
         "gain_promoted": float(gain["verdict"] == "PROMOTE"),
     }
@@ -81,8 +87,26 @@ def _allow_few(job: Path) -> None:
     (job / "params.yaml").write_text(yaml.safe_dump(settings, sort_keys=False), encoding="utf-8")
 
 
-def _round(job: Path, dialogues: Sequence[Dialogue]) -> None:
-    """One round more, from the champion, as feedback would make it."""
+def _forgetting(job: Path, dialogues: Sequence[Dialogue]) -> dict[str, Any]:
+    """The verdict on a round that was learned with nothing to protect what was known.
+
+    Only this round's stages run: the setting would make every lesson stale.
+    """
+    settings = (job / "params.yaml").read_text(encoding="utf-8")
+    domain = _append(job, dialogues)
+    rounds.begin_round(job, read_graph(job))
+    with edited_params(job / "params.yaml") as changed:
+        changed["finetune"]["strategy"] = ["naive"]
+    for stage in ("ingest", "validate", "encode", "finetune", "evaluate"):
+        call(job, "dvc", "repro", "--single-item", f"{stage}@{domain}")
+    call(job, "dvc", "repro", "--single-item", "gate")
+    verdict = _verdict(job)
+    (job / "params.yaml").write_text(settings, encoding="utf-8")
+    return verdict
+
+
+def _append(job: Path, dialogues: Sequence[Dialogue]) -> str:
+    """One round more in the curriculum, from the champion, as feedback would make it: its name."""
     params = load_params(job / "params.yaml")
     domain = rounds.next_feedback_round(params)
     source = Path("feedback") / f"{domain}.jsonl"
@@ -92,7 +116,7 @@ def _round(job: Path, dialogues: Sequence[Dialogue]) -> None:
     champion = releases.champion(releases.open_store(job))
     assert champion is not None
     rounds.append_round(job, domain, source, champion)
-    call(job, "perennial", "run")
+    return domain
 
 
 def _messages(dialogue: Dialogue) -> list[dict[str, str]]:
