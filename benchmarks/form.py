@@ -11,12 +11,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-import psutil
 import torch
 from rich.console import Console
 from rich.table import Table
 
-from dialogue.model import choose_precision
+from dialogue.machine import describe_machine
+from dialogue.model import choose_device, choose_precision
 
 Bound = tuple[Literal["min", "max"], float]
 
@@ -94,9 +94,7 @@ def _holds(value: float, bound: Bound) -> bool:
 
 
 def _machine() -> str:
-    memory = psutil.virtual_memory().total / 2**30
     return (
-        f"{platform.system()} {platform.machine()}, {psutil.cpu_count()} cores, {memory:.0f} GiB, "
-        f"Python {platform.python_version()}, torch {torch.__version__}, "
+        f"{describe_machine(choose_device())}, Python {platform.python_version()}, "
         f"{torch.get_num_threads()} threads, {choose_precision('auto')}"
     )

@@ -30,9 +30,10 @@ def score_command(
 ) -> None:
     """Appraise responses by their context alone: every measure and a composite, a line each.
 
-    Each line of FILE is written again with the measures added, as soon as it is appraised; a bad
-    line is named before anything is. An empty response has the lowest composite. The models are
-    fetched from the package registry once. docs/metrics.md says what each measure does not see.
+    Each line of FILE is written again with the measures added, as soon as it is
+    appraised; a bad line is named before anything is. An empty response has the
+    lowest composite. The models are fetched from the package registry once.
+    docs/metrics.md says what each measure does not see.
     """
     lines = _read(file)
     # Imported here: torch takes seconds, and a fault of the file shows at once.
