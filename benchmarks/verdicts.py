@@ -1,10 +1,10 @@
 """Three second rounds whose truth is known, through the whole workflow: what do the gates say?
 
-After `perennial run` on a clone of this project, three rounds continue from its champion: support's
-own questions with the answers of others, learned without any protection (`naive`); chitchat of
-which twelve dialogues are held out; and chitchat that nobody has learned yet. The first must be
-rejected by a sentence that says how much of support is lost, the second left undecided, the third
-promoted. Slow: four rounds.
+After `perennial run` on a clone of this project, three rounds continue from its champion: the
+assistant's own commands, each with the answer to another, learned without any protection (`naive`);
+chitchat of which twelve dialogues are held out; and chitchat that nobody has learned yet. The first
+must be rejected by a sentence that says how much of the assistant is lost, the second left
+undecided, the third promoted. Slow: four rounds.
 
     python -m benchmarks.verdicts
     python -m benchmarks.verdicts --quick    # the tiny profile, too small to judge
@@ -41,7 +41,7 @@ BOUNDS: dict[str, Bound] = {
     "gain_promoted": ("min", 1.0),
 }
 _FOLDER = Path("data/benchmarks/verdicts")
-_SPOILT = "support"
+_SPOILT = "assistant"
 _TRAIN, _TEST, _FEW = 200, 40, 12
 
 
@@ -124,7 +124,7 @@ def _messages(dialogue: Dialogue) -> list[dict[str, str]]:
 
 
 def _spoilt(job: Path) -> list[Dialogue]:
-    """Support's training dialogues, each with the last answer of another one."""
+    """The training dialogues of a domain that was learned, each with the last answer of another."""
     known = list(read_dialogues(job / "data" / "valid" / _SPOILT / "dialogues.parquet", "train"))
     known = [dialogue for dialogue in known if dialogue.turns[-1].role == "assistant"]
     answers = [dialogue.turns[-1].text for dialogue in known]

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from dialogue.config import Params
-    from tasks.releases import Store
+    from tasks.releases import Release, Store
 
 
 def status_command() -> None:
@@ -24,7 +24,7 @@ def status_command() -> None:
     project, params = enter_project()
     console = open_console()
     store = releases.open_store(project)
-    _print_champion(console, store)
+    _print_champion(console, store, project)
     console.print()
     _print_candidate(console, project, params, store)
 
@@ -45,9 +45,36 @@ def standing(store: Store, verdict: Mapping[str, Any]) -> str:
     return f"{known.name}: {verdict['sentence']}{why}"
 
 
-def _print_champion(console: Console, store: Store) -> None:
+def opinion(replies: Path, champion: Release) -> str:
+    """What people thought of the replies that a champion served, in a sentence; may be empty."""
+    from dialogue.satisfaction import satisfaction
+    from dialogue.serving.store import ReplyStore
+
+    if not replies.is_file():
+        return ""
+    store = ReplyStore(replies)
+    try:
+        own = [answer for answer in store.answers() if answer.digest == champion.digest]
+        found = next(iter(satisfaction(own, store.ratings()).values()), None)
+    finally:
+        store.close()
+    if found is None:
+        return ""
+    served = f"{found.replies:,} {'reply' if found.replies == 1 else 'replies'} served"
+    if found.satisfied is None:
+        return f"{served}, none rated"
+    assert found.low is not None
+    assert found.high is not None
+    return (
+        f"{served}, {found.rated:,} rated, "
+        f"{found.satisfied:.0%} of them liked (95 %: {found.low:.0%} to {found.high:.0%})"
+    )
+
+
+def _print_champion(console: Console, store: Store, project: Path) -> None:
     from perennial.verdict import print_verdict
     from tasks import releases
+    from tasks.serve import REPLIES
 
     champion = releases.champion(store)
     if champion is None:
@@ -65,6 +92,8 @@ def _print_champion(console: Console, store: Store) -> None:
     print_verdict(console, entry.verdict or champion.verdict)
     if served := next((entry for entry in entries if entry.action == "smoke test"), None):
         console.print(f"  served: {served.reason}", markup=False)
+    if said := opinion(project / REPLIES, champion):
+        console.print(f"  people: {said}", markup=False)
 
 
 def _print_candidate(console: Console, project: Path, params: Params, store: Store) -> None:

@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
-from perennial.status import standing
+from dialogue.records import Turn
+from dialogue.serving.store import Answer, ReplyStore
+from perennial.status import opinion, standing
 from tasks import releases
 from tasks.releases import Release, Store
 
@@ -43,3 +45,43 @@ def test_a_refusal_is_told_until_it_is_champion(store: Store, release: Release) 
     assert standing(store, VERDICT).endswith(f"It was refused all the same: {why}")
     releases.compare_and_set(store, None, release, action="promote", actor="a", reason="")
     assert standing(store, VERDICT) == "it is the champion"
+
+
+def test_what_people_said_counts_the_champions_replies_alone(
+    release: Release, tmp_path: Path
+) -> None:
+    path = tmp_path / "feedback" / "replies.sqlite"
+    assert opinion(path, release) == ""
+    replies = ReplyStore(path)
+    try:
+        replies.add_answer(_answer("other", "d" * 64))
+        replies.add_rating("other", "down", "")
+        assert opinion(path, release) == ""
+        replies.add_answer(_answer("0", DIGEST))
+        assert opinion(path, release) == "1 reply served, none rated"
+        for number in range(1, 4):
+            replies.add_answer(_answer(str(number), DIGEST))
+            replies.add_rating(str(number), "up" if number > 1 else "down", "")
+    finally:
+        replies.close()
+    # Wilson's interval of 2 out of 3.
+    said = "4 replies served, 3 rated, 67% of them liked (95 %: 21% to 94%)"
+    assert opinion(path, release) == said
+
+
+def _answer(reply_id: str, digest: str) -> Answer:
+    return Answer(
+        id=reply_id,
+        time="2026-11-27T10:00:00.000+00:00",
+        model="perennial",
+        version="1",
+        digest=digest,
+        user=None,
+        conversation=None,
+        history=(Turn("user", "Hello"),),
+        text="Hi.",
+        finish_reason="stop",
+        num_prompt_tokens=5,
+        num_tokens=2,
+        seconds=0.1,
+    )
