@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 from transformers import DynamicCache, PreTrainedModel
 
+from dialogue.attention import causal_attention
 from dialogue.llama import Llama, choose_llama
 from dialogue.packing import length_batches
 
@@ -122,14 +123,8 @@ class SlotCache:
             )
             keys[slots, :, :width] = key
             values[slots, :, :width] = value
-            mixed = functional.scaled_dot_product_attention(
-                query,
-                key,
-                value,
-                is_causal=True,
-                scale=llama.scale,
-                enable_gqa=query.shape[1] != key.shape[1],
-            )
+            grouped = (query * llama.scale).unflatten(1, (key.shape[1], -1))
+            mixed = causal_attention(grouped, key, value).flatten(1, 2)
             mixed = mixed.transpose(1, 2).flatten(0, 1)
             if number + 1 == len(llama.layers):
                 # Nothing reads the other tokens' states any more.
@@ -151,12 +146,15 @@ class SlotCache:
             keys, values = self._empty(slots, columns), self._empty(slots, columns)
             for new, old in zip((keys, values), layer, strict=True):
                 new[:old_slots, :, :kept] = old[:, :, :kept]
+                # What no row may look at is multiplied all the same: it must be finite.
+                new[:old_slots, :, kept:] = 0.0
+                new[old_slots:] = 0.0
             self._layers[index] = (keys, values)
 
     def _empty(self, slots: int, columns: int) -> Tensor:
         llama = self._llama
         shape = (slots, llama.num_key_value_heads, columns, llama.head_size)
-        return torch.zeros(shape, dtype=llama.dtype, device=llama.device)
+        return torch.empty(shape, dtype=llama.dtype, device=llama.device)
 
     def _unseen(self) -> Tensor:
         """What no row may look at, [B, 1, 1, S]: columns past its newest token."""

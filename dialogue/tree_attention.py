@@ -16,7 +16,8 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn import functional
+
+from dialogue.attention import causal_attention
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +86,8 @@ def _group(origin: int, past: int, parts: Iterable[Part], device: torch.device) 
 def _alone(group: _Group, query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
     """[M, Q, D] of parts that have no past."""
     query, key, value = (states[group.square].transpose(1, 2) for states in (query, key, value))
-    mixed = functional.scaled_dot_product_attention(
-        query, key, value, is_causal=True, scale=scale, enable_gqa=query.shape[1] != key.shape[1]
-    )
+    grouped = (query * scale).unflatten(1, (key.shape[1], -1))
+    mixed = causal_attention(grouped, key, value).flatten(1, 2)
     return mixed.transpose(1, 2).flatten(0, 1)[group.places]
 
 
