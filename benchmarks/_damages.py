@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -14,6 +15,14 @@ from transformers import PreTrainedModel
 from dialogue.records import Dialogue, Turn
 
 GENERIC = "I don't know what to say."
+
+_DENIED = (
+    (re.compile(r"\bI(?: am|'m) (?!not\b)", re.IGNORECASE), "I'm not "),
+    (
+        re.compile(r"\bI (like|love|enjoy|have|want|need|live|work|play|know)\b", re.IGNORECASE),
+        r"I don't \1",
+    ),
+)
 
 Damage = Callable[[Sequence[Dialogue]], list[Dialogue]]
 """Dialogues that end in the assistant's last reply, damaged."""
@@ -49,6 +58,11 @@ def said_twice(dialogues: Sequence[Dialogue]) -> list[Dialogue]:
     return [_answered(each, f"{each.turns[-1].text} {each.turns[-1].text}") for each in dialogues]
 
 
+def denying(dialogues: Sequence[Dialogue]) -> list[Dialogue]:
+    """The last reply is the denial of a sentence about "I" of one before, where there is any."""
+    return [_answered(each, _denial(each)) for each in dialogues]
+
+
 def generic(dialogues: Sequence[Dialogue]) -> list[Dialogue]:
     """The last reply fits everywhere."""
     return [_answered(each, GENERIC) for each in dialogues]
@@ -82,6 +96,15 @@ def _answered(dialogue: Dialogue, text: str) -> Dialogue:
 
 def _replies(dialogue: Dialogue) -> list[str]:
     return [turn.text for turn in dialogue.turns if turn.role == "assistant"]
+
+
+def _denial(dialogue: Dialogue) -> str:
+    for reply in _replies(dialogue)[:-1]:
+        for sentence in re.split(r"(?<=[.!?])\s+", reply):
+            for affirmed, denied in _DENIED:
+                if affirmed.search(sentence) and not sentence.endswith("?"):
+                    return affirmed.sub(denied, sentence, count=1)
+    return dialogue.turns[-1].text
 
 
 def _shuffled(dialogue: Dialogue) -> str:

@@ -50,6 +50,7 @@ NAMED: dict[str, tuple[str, ...]] = {
     "another's reply": ("history_gain", "history_gain_over_wrong", "next_turn", "mrr"),
     "said again": ("self_repetition",),
     "said twice": ("repetition",),
+    "contradicts itself": ("self_contradiction",),
     "generic reply": ("distinct_1", "distinct_2", "distinct_3", "mtld"),
     "history cut": ("history_gain",),
     "weights noised": ("response_perplexity", "bits_per_byte"),
@@ -63,10 +64,11 @@ _DAMAGES: dict[str, damages.Damage] = {
     "another's reply": damages.of_another,
     "said again": damages.said_again,
     "said twice": damages.said_twice,
+    "contradicts itself": damages.denying,
     "generic reply": damages.generic,
     "history cut": damages.without_older_turns,
 }
-_ONLY_WRITTEN = ("said again", "said twice")
+_ONLY_WRITTEN = ("said again", "said twice", "contradicts itself")
 """Damage to what a speaker writes, that a reader of single replies cannot call worse."""
 _SHARE = 0.05
 _RESAMPLES, _SEED = 2_000, 17

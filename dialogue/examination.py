@@ -16,6 +16,7 @@ from dialogue.conversation import REPLIES_AT_ONCE
 from dialogue.decoding import greedy
 from dialogue.generation import Generation, generate
 from dialogue.metrics import Floats
+from dialogue.metrics.contradiction import self_contradiction
 from dialogue.metrics.diversity import lexical_diversity
 from dialogue.metrics.embedding import Similarity
 from dialogue.metrics.labels import macro_f1_shares
@@ -109,6 +110,7 @@ def measure_conversations(said: Mapping[str, Sequence[str]]) -> Iterator[Measure
     """Every measurement that a speaker's turns of one conversation give, by its id."""
     for key, turns in said.items():
         yield Measurement(key, "self_repetition", *self_repetition(turns))
+        yield Measurement(key, "self_contradiction", *self_contradiction(turns))
 
 
 @dataclass(frozen=True, slots=True)

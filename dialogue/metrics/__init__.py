@@ -224,6 +224,17 @@ _METRICS = (
         unit="share",
     ),
     Metric(
+        name="self_contradiction",
+        family="coherence",
+        definition="share of the model's statements in a conversation that contradict an earlier "
+        "one of it",
+        value="statements that contradict one of an earlier turn of the model",
+        weight="statements of its turns but the first",
+        source="de Marneffe et al. 2008: negation, antonyms, numbers; by rules, for English",
+        better="lower",
+        unit="share",
+    ),
+    Metric(
         name="distinct_1",
         family="novelty",
         definition="distinct words over all words of the generated replies to one exam",

@@ -253,5 +253,7 @@ def test_replies_are_measured(tokenizer: PreTrainedTokenizerFast) -> None:
     assert [m[2:] for m in found["embedding_similarity"]] == [(1.0, 1.0), (0.0, 1.0)]
     assert "embedding_similarity" not in by_metric(measure_replies(replies, paper, seen, None))
     assert list(measure_replies({}, paper, seen, similarity)) == []
-    (found_self,) = measure_conversations({"7": ["so it is", "it is"]})
-    assert found_self == ("7", "self_repetition", 1.0, 1.0)
+    assert list(measure_conversations({"7": ["so it is", "it is"]})) == [
+        ("7", "self_repetition", 1.0, 1.0),
+        ("7", "self_contradiction", 0.0, 1.0),
+    ]

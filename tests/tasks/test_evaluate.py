@@ -160,6 +160,7 @@ def test_all_metrics_but_the_embedders_are_there(chain: Path) -> None:
         "next_turn",
         "order_gap",
         "self_repetition",
+        "self_contradiction",
         "distinct_1",
         "distinct_2",
         "distinct_3",

@@ -88,8 +88,10 @@ def measured(judge: Judge, dialogues: list[Dialogue]) -> Mapping[str, Measured]:
     return found | {"weights noised": broken.measure(dialogues, dialogues)}
 
 
-# The small world's replies are all of one form: MTLD finds a set phrase no poorer than them.
-SEEN = [(name, metric) for name, own in NAMED.items() for metric in own if metric != "mtld"]
+# The small world's replies are all of one form: MTLD finds a set phrase no poorer than them. And
+# nobody in it says anything about themselves.
+UNSEEN = ("mtld", "self_contradiction")
+SEEN = [(name, metric) for name, own in NAMED.items() for metric in own if metric not in UNSEEN]
 
 
 @pytest.mark.parametrize(("damage", "metric"), SEEN)
@@ -100,7 +102,39 @@ def test_damage_lowers_the_metric_that_names_it(
     assert p < 0.01, f"{metric} goes from {values[0]} to {values[1]}"
 
 
-@pytest.mark.parametrize("metric", ["self_repetition", "repetition", "response_perplexity"])
+def test_who_denies_what_they_said_is_told_by_self_contradiction(judge: Judge) -> None:
+    said = (
+        "I have a {}. What about you?",
+        "Hm, it depends.\nI love the {} in our garden!",
+        "I'm scared of every {}, and so is she.",
+        "Today I work with a {}.",
+        "I know what you mean about the {}.",
+    )
+    chats = [
+        Dialogue(
+            f"{i:03d}",
+            (
+                Turn("user", "hi"),
+                Turn("assistant", text.format(animal)),
+                Turn("user", "tell me more"),
+                Turn("assistant", "There is little to tell."),
+            ),
+            *("chitchat", "test", "s", "o", "MIT", "d"),
+        )
+        for i, (text, animal) in enumerate(itertools.product(said, SOUNDS))
+    ]
+    intact = judge.measure(chats, chats, read=False)
+    denied = judge.measure(damages.denying(chats), chats, read=False)
+    before, after, p = compare("self_contradiction", intact, denied)
+    assert before == 0.0
+    # The last two stay unseen: one names a time, the other points at what was said before.
+    assert after == pytest.approx(3 / 5)
+    assert p < 0.01
+
+
+@pytest.mark.parametrize(
+    "metric", ["self_repetition", "self_contradiction", "repetition", "response_perplexity"]
+)
 def test_no_damage_is_seen_where_there_is_none(
     measured: Mapping[str, Measured], metric: str
 ) -> None:
