@@ -123,7 +123,7 @@ class SlotCache:
             )
             keys[slots, :, :width] = key
             values[slots, :, :width] = value
-            grouped = (query * llama.scale).unflatten(1, (key.shape[1], -1))
+            grouped = (query * llama.scale).view(len(query), key.shape[1], -1, *query.shape[2:])
             mixed = causal_attention(grouped, key, value).flatten(1, 2)
             mixed = mixed.transpose(1, 2).flatten(0, 1)
             if number + 1 == len(llama.layers):

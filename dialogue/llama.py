@@ -70,11 +70,10 @@ class Llama:
         return functional.embedding(ids, self._embeddings).float()
 
     def rotation(self, positions: Tensor) -> tuple[Tensor, Tensor]:
-        """Cosine and sine, fp32 [N, 1, D], at positions [N]; the sine's first half is negated."""
-        cosine, sine = self._rotary(self._norm, positions[None])
+        """Cosine and sine at positions [N], each fp32 [N, 1, D / 2]."""
         half = self.head_size // 2
-        signed = torch.cat([-sine[0, :, :half], sine[0, :, half:]], dim=-1)
-        return cosine[0, :, None], signed[:, None]
+        cosine, sine = self._rotary(self._norm, positions[None])
+        return cosine[0, :, None, :half], sine[0, :, None, :half]
 
     def project(
         self, layer: Layer, hidden: Tensor, rotation: tuple[Tensor, Tensor]
@@ -91,7 +90,7 @@ class Llama:
         hidden += functional.linear(mixed.flatten(1), layer.output)
         gated = functional.linear(self._normed(hidden, layer.mlp_norm), layer.gated)
         gate, up = gated.chunk(2, dim=-1)
-        hidden += functional.linear(functional.silu(gate) * up, layer.down)
+        hidden += functional.linear(functional.silu(gate).mul_(up), layer.down)
         return hidden
 
     def logits(self, hidden: Tensor) -> Tensor:
@@ -151,10 +150,11 @@ def _layer(layer: Any, dtype: torch.dtype) -> Layer:
 
 
 def _rotated(states: Tensor, rotation: tuple[Tensor, Tensor]) -> Tensor:
-    """States [N, heads, D] turned by their positions (Su et al. 2021)."""
+    """States [N, heads, D] turned by their positions (Su et al. 2021); sums are fp32."""
     cosine, sine = rotation
-    exact = states.float()
-    # Rolled by half its size, each component meets the one it turns with.
-    return torch.addcmul(exact * cosine, exact.roll(exact.shape[-1] // 2, -1), sine).to(
-        states.dtype
-    )
+    first, second = states.chunk(2, dim=-1)
+    turned = torch.empty_like(states)
+    one, other = turned.chunk(2, dim=-1)
+    one.copy_((first * cosine).addcmul_(second, sine, value=-1.0))
+    other.copy_((second * cosine).addcmul_(first, sine))
+    return turned
