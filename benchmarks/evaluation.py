@@ -144,8 +144,9 @@ def _examine(
         some = dialogues[: max(1, round(part * len(dialogues)))]
         paper = set_paper(domain, some, tokenizer, asked, thorough=True)
         list(answer_paper(model, paper, precision))
-        write_replies(model, tokenizer, paper, asked, precision)
-        converse(model, tokenizer, paper.questions, asked, precision)
+        if paper.thorough:
+            write_replies(model, tokenizer, paper, asked, precision)
+            converse(model, tokenizer, paper.questions, asked, precision)
 
 
 def _beside_a_loop(
@@ -167,8 +168,9 @@ def _beside_a_loop(
         for paper in papers:
             trees = [item.tree for item in paper.items]
             scored += log_likelihoods(model, trees, precision)
-            write_replies(model, tokenizer, paper, settings, precision)
-            converse(model, tokenizer, paper.questions, settings, precision)
+            if paper.thorough:
+                write_replies(model, tokenizer, paper, settings, precision)
+                converse(model, tokenizer, paper.questions, settings, precision)
         return scored
 
     def loop() -> list[list[Floats]]:
@@ -197,6 +199,8 @@ def _plainly(
                 scored = torch.from_numpy(np.flatnonzero(mask))
                 parts.append(logs[scored - 1, row[scored]].double().numpy())
             found.append(parts)
+        if not paper.thorough:
+            return found
         asked = [question for question in paper.questions if len(question.turns) > 1]
         for question in asked[: settings.num_generations]:
             _reply(model, tokenizer, question.turns[:-1], settings)

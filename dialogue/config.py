@@ -422,6 +422,8 @@ class Evaluate(Section):
     """How much is measured, and with what."""
 
     max_dialogues: int = Field(ge=1)
+    instructions: bool
+    """Whether the plain instructions, which are English, are one more domain of every exam."""
     max_tokens: int = Field(ge=16)
     num_distractors: int = Field(ge=1)
     """Other responses that the true one is ranked among."""
@@ -582,6 +584,10 @@ class Params(Section):
 def _check_domain(params: Params, domain: str) -> None:
     if domain == "base":
         raise ValueError("curriculum: `base` names the pretrained model; call the domain otherwise")
+    if domain == "instructions":
+        raise ValueError(
+            "curriculum: `instructions` names an exam of every model; call the domain otherwise"
+        )
     if not domain.isidentifier():
         raise ValueError(
             f"curriculum: `{domain}` is no name; use letters, digits and underscores only"

@@ -10,6 +10,13 @@ from dialogue.records import Dialogue, content_digest
 PLAIN_TEXT = "base"
 """The base model's own exam: documents of plain text, one turn each."""
 
+INSTRUCTIONS = "instructions"
+"""The plain instructions: short questions that a base model may answer before any lesson."""
+
+GENERAL = (PLAIN_TEXT, INSTRUCTIONS)
+"""The exams of general ability. No lesson teaches them, none may cost them, and all that is asked
+of them is how likely the text is."""
+
 
 def compose_exam(
     before: Iterable[Dialogue], new: Iterable[Dialogue], max_dialogues: int

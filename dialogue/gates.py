@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from dialogue.config import Gate, Rule
+from dialogue.exam import GENERAL
 from dialogue.metrics import METRICS
 from dialogue.rules import KINDS, Evidence
 from dialogue.scores import Score, collect, values_of
 from dialogue.statistics import holm, resamples_needed
 from dialogue.verdict import Candidate, Finding, Verdict, decide
-
-BASE = "base"
 
 _FINENESS = 3
 """Resamples over the fewest with which Holm's strictest test could be passed at all."""
@@ -127,7 +126,7 @@ def _one_sided(rule: Rule) -> tuple[Rule, ...]:
 
 
 def _domains(rule: Rule, target: str, examined: Sequence[str]) -> tuple[str, ...]:
-    """The domains a rule speaks of. The base's own exam counts as earlier where it has the metric.
+    """The domains a rule speaks of. General ability counts as earlier where it has the metric.
 
     The target is judged even where nothing of it was scored: what is missing must fail.
     """
@@ -135,10 +134,10 @@ def _domains(rule: Rule, target: str, examined: Sequence[str]) -> tuple[str, ...
     if rule.slice == "target":
         return (target,)
     if rule.slice == "each":
-        return (*[domain for domain in others if domain != BASE], target)
+        return (*[domain for domain in others if domain not in GENERAL], target)
     if rule.slice == "earlier":
         defined = METRICS[rule.metric].plain_text
-        return tuple(domain for domain in others if domain != BASE or defined)
+        return tuple(domain for domain in others if domain not in GENERAL or defined)
     return (rule.slice,)
 
 

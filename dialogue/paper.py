@@ -11,7 +11,7 @@ from transformers import PreTrainedTokenizerFast
 
 from dialogue.config import Evaluate
 from dialogue.encoding import Encoded, Encoder
-from dialogue.exam import PLAIN_TEXT
+from dialogue.exam import GENERAL, PLAIN_TEXT
 from dialogue.metrics.coherence import shuffled_history
 from dialogue.metrics.likelihood import Branch, Tree
 from dialogue.metrics.question import Question, questions
@@ -67,6 +67,8 @@ class Paper:
     domain: str
     items: tuple[Item, ...]
     labels: tuple[str, ...] = ()
+    thorough: bool = False
+    """Whether replies and conversations are asked for as well."""
 
     @property
     def num_tokens(self) -> int:
@@ -90,6 +92,8 @@ def set_paper(
 ) -> Paper:
     """Turn dialogues into items; only a thorough paper asks more than how likely the text is.
 
+    Of general ability no paper is thorough.
+
     Args:
         domain: of the dialogues.
         dialogues: the exam.
@@ -101,7 +105,7 @@ def set_paper(
     if domain == PLAIN_TEXT:
         return Paper(domain, tuple(_plain_items(dialogues, tokenizer, settings.max_tokens)))
     found = list(questions(dialogues, tokenizer, settings.max_tokens))
-    if not thorough:
+    if not thorough or domain in GENERAL:
         return Paper(domain, tuple(_item(question, Asked()) for question in found))
     selection = Selection(
         found, settings.num_distractors, settings.num_hard_distractors, settings.seed
@@ -123,7 +127,7 @@ def set_paper(
         )
         for question in found
     )
-    return Paper(domain, tuple(items), tuple(labels))
+    return Paper(domain, tuple(items), tuple(labels), thorough=True)
 
 
 def _plain_items(

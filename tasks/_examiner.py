@@ -104,14 +104,13 @@ class Examiner:
         model = load_model(folder).to(choose_device()).eval()  # type: ignore[arg-type]
         tokenizer = load_tokenizer(folder)
         digest = str(read_manifest(folder)["digest"])
-        thorough = only is None
         papers = [
             set_paper(
                 domain,
                 self.exam[domain],
                 tokenizer,
                 self.settings,
-                thorough=thorough,
+                thorough=only is None,
                 labels=self.labels.get(domain, ()),
             )
             for domain in (self.exam if only is None else only)
@@ -123,7 +122,7 @@ class Examiner:
             measured = list(answer_paper(model, paper, self.precision, bar.advance))
             self.pace.num_read += paper.num_tokens
             self.pace.reading_seconds += time.monotonic() - began
-            if thorough:
+            if paper.thorough:
                 began = time.monotonic()
                 told = (model, tokenizer)
                 written = write_replies(*told, paper, self.settings, self.precision)

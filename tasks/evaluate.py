@@ -10,8 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from dialogue.config import Params
-from dialogue.exam import compose_exam, exam_digest
+from dialogue.config import Evaluate, Params
+from dialogue.exam import GENERAL, compose_exam, exam_digest
+from dialogue.instructions import plain_instructions
 from dialogue.log import Log
 from dialogue.manifest import read_manifest, verify_manifest
 from dialogue.metrics.labels import label_set
@@ -49,7 +50,7 @@ def evaluate(
     began = time.monotonic()
     lesson = params.curriculum[domain]
     verify_manifest(valid)
-    exam = _exam(valid, domain, parent_scores, params.evaluate.max_dialogues)
+    exam = _exam(valid, domain, parent_scores, params.evaluate)
     digest = exam_digest([dialogue for part in exam.values() for dialogue in part])
     before = None if lesson.after == BASE else parent_scores
     seen, labels = _seen(valid, before), _labels(valid, domain, before, params.evaluate.max_labels)
@@ -64,7 +65,7 @@ def evaluate(
         folder = model_folder(open_store(Path.cwd()), lesson.against)
         champion = examiner.examine(folder, "champion", str(read_manifest(folder)["domain"]))
     of_parent = examiner.of_parent(parent, lesson.after, domain, untaught)
-    untaught_replies = [score for score in untaught if score.domain != BASE]
+    untaught_replies = [score for score in untaught if score.domain not in GENERAL]
 
     rows = [
         *candidate.scores,
@@ -89,10 +90,12 @@ def evaluate(
 
 
 def _exam(
-    valid: Path, domain: str, parent_scores: Path, max_dialogues: int
+    valid: Path, domain: str, parent_scores: Path, settings: Evaluate
 ) -> dict[str, list[Dialogue]]:
     new = list(read_dialogues(valid / "dialogues.parquet", "test"))
-    exam = compose_exam(read_dialogues(parent_scores / EXAM), new, max_dialogues)
+    asked = plain_instructions() if settings.instructions else []
+    before = [*read_dialogues(parent_scores / EXAM), *asked]
+    exam = compose_exam(before, new, settings.max_dialogues)
     if not exam.get(domain):
         raise ValueError(
             f"{valid}: no test dialogue with a response; raise ingest.test_share or add dialogues"

@@ -12,8 +12,9 @@ import numpy as np
 
 from dialogue.config import Params
 from dialogue.digests import file_digest
-from dialogue.exam import compose_exam, exam_digest
+from dialogue.exam import GENERAL, compose_exam, exam_digest
 from dialogue.gates import judge
+from dialogue.instructions import plain_instructions
 from dialogue.log import Log
 from dialogue.manifest import read_manifest, verify_manifest
 from dialogue.records import Dialogue, read_dialogues, write_dialogues
@@ -106,7 +107,8 @@ def _more(params: Params, first: _Look, scores: Path, valid: Path) -> dict[str, 
     if params.gate.second_look <= params.evaluate.max_dialogues:
         return {}
     asked = {dialogue.id for dialogue in first.exam}
-    dialogues = list(read_dialogues(scores / BASE / EXAM))
+    domains = {dialogue.domain for dialogue in first.exam}
+    dialogues = [*read_dialogues(scores / BASE / EXAM), *plain_instructions()]
     for domain in params.lineage(params.candidate):
         verify_manifest(valid / domain)
         dialogues += read_dialogues(valid / domain / "dialogues.parquet", "test")
@@ -114,7 +116,7 @@ def _more(params: Params, first: _Look, scores: Path, valid: Path) -> dict[str, 
     return {
         domain: part
         for domain, part in exam.items()
-        if any(dialogue.id not in asked for dialogue in part)
+        if domain in domains and any(dialogue.id not in asked for dialogue in part)
     }
 
 
@@ -126,7 +128,7 @@ def _look_again(params: Params, first: _Look, more: Exam, scores: Path, models: 
     seen = np.load(scores / domain / NGRAMS, allow_pickle=False)
     labels = json.loads((scores / domain / LABELS).read_text(encoding="utf-8"))
     examiner = Examiner(params.evaluate, exam, seen, choose_similarity(params.evaluate), labels)
-    untaught = [each for each in examiner.of_base(models / BASE, []) if each.domain != BASE]
+    untaught = [each for each in examiner.of_base(models / BASE, []) if each.domain not in GENERAL]
     candidate = examiner.examine(models / domain, "candidate", domain)
     champion = Examined()
     if (against := params.curriculum[domain].against) is not None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dialogue.card.samples import Sample
+from dialogue.exam import GENERAL
 from dialogue.metrics import METRICS
 from dialogue.records import Dialogue
 
@@ -108,7 +109,7 @@ def _lifelong(evidence: Evidence) -> dict[str, Any]:
     told = evidence.evaluation.get("lifelong", {})
     matrix = told.get("matrix", {})
     examined = dict.fromkeys(itertools.chain(*map(dict.keys, map(dict, matrix.values()))))
-    domains = [domain for domain in (BASE, *evidence.lessons) if domain in examined]
+    domains = [domain for domain in (*GENERAL, *evidence.lessons) if domain in examined]
     learned = [row for row in (BASE, *evidence.lessons) if row in matrix]
     return {
         "metric": told.get("metric"),

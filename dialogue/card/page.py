@@ -16,6 +16,7 @@ from dialogue.card.forest import (
     is_number,
     threshold,
 )
+from dialogue.exam import GENERAL
 from dialogue.metrics import METRICS
 
 _FOLDER = Path(__file__).parent
@@ -192,7 +193,7 @@ def _heat(lifelong: Mapping[str, Any]) -> list[dict[str, Any]]:
     deepest = max((abs(g) for row in gains for g in row if g is not None), default=0.0) or 1.0
     rows = []
     for index, (name, row) in enumerate(zip(learned, values, strict=True)):
-        known = learned[: index + 1]
+        known = (*GENERAL, *learned[: index + 1])
         cells = [
             {
                 "value": value,

@@ -34,7 +34,7 @@ class Metric:
     unit: str
     aggregate: Aggregate = "ratio"
     plain_text: bool = False
-    """Defined for plain text too: the base model's own exam has no other."""
+    """Defined for plain text too: what general ability is held to (`GENERAL` of `exam`)."""
     evidence: Evidence = "estimate"
     """What a `bound` rule holds against its bound: the estimate, or the interval's near end."""
 

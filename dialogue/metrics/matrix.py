@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from dialogue.exam import GENERAL
 from dialogue.metrics import Metric
 
 Matrix = Mapping[tuple[str, str], float]
@@ -23,7 +24,7 @@ class Lifelong:
         forward_transfer: mean advantage over the base on a domain before it was learned; + is
             better.
         forgetting: mean loss on earlier domains against the best model so far; + is worse.
-        forgetting_of: the same loss domain by domain, the base model's exam included.
+        forgetting_of: the same loss domain by domain, the exams of general ability included.
     """
 
     average: float | None
@@ -57,8 +58,7 @@ def lifelong(matrix: Matrix, lessons: Sequence[str], metric: Metric) -> Lifelong
         return matrix[learned, domain]
 
     def loss(domain: str) -> float:
-        since = ["base", *lessons[:-1]]
-        since = since[since.index(domain) :]
+        since = ["base", *earlier] if domain in GENERAL else earlier[earlier.index(domain) :]
         best = max(sign * value(learned, domain) for learned in since)
         return best - sign * value(last, domain)
 
@@ -67,7 +67,7 @@ def lifelong(matrix: Matrix, lessons: Sequence[str], metric: Metric) -> Lifelong
         sign * (value(before, domain) - value("base", domain))
         for before, domain in itertools.pairwise(lessons)
     ]
-    protected = [domain for domain in ("base",) if (last, domain) in matrix]
+    protected = [domain for domain in GENERAL if (last, domain) in matrix]
     forgetting_of = {domain: loss(domain) for domain in [*protected, *earlier]}
     return Lifelong(
         average=_mean([value(last, domain) for domain in lessons]),

@@ -50,6 +50,7 @@ def test_the_default_is_valid() -> None:
         ),
         ("curriculum.support.after", "banking", r"`after: banking` names no domain"),
         ("curriculum.banking", {"after": "support"}, r"no source for the domain `banking`"),
+        ("curriculum.instructions", {"after": "support"}, r"`instructions` names an exam of every"),
         ("ingest.sources.support.sha256", "abc", r"sha256"),
         ("ingest.sources.support.kind", "weel", r"support.kind` is 'weel'; use one of 'file',"),
         ("ingest.sources.support.kind", None, r"`ingest.sources.support.kind` is missing; add it"),

@@ -16,6 +16,7 @@ from dialogue.records import Dialogue, Turn
 
 SETTINGS = Evaluate(
     max_dialogues=10,
+    instructions=False,
     max_tokens=400,
     num_distractors=2,
     num_hard_distractors=0,

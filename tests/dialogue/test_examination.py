@@ -18,6 +18,7 @@ from dialogue.examination import (
     measure_replies,
     write_replies,
 )
+from dialogue.instructions import plain_instructions
 from dialogue.metrics.labels import macro_f1
 from dialogue.metrics.novelty import seen_ngrams
 from dialogue.model import load_model
@@ -28,6 +29,7 @@ from dialogue.records import Dialogue, Turn
 
 SETTINGS = Evaluate(
     max_dialogues=10,
+    instructions=False,
     max_tokens=200,
     num_distractors=4,
     num_hard_distractors=1,
@@ -138,6 +140,19 @@ def test_plain_text_has_bits_per_byte_and_nothing_else(
     per_token = found.value / (len(item.tree.trunk.ids) - 1)
     assert per_token == pytest.approx(math.log2(len(tokenizer)), rel=0.1)
     assert write_replies(model, tokenizer, paper, SETTINGS, "fp32") == {}
+
+
+def test_of_instructions_only_the_likelihood_of_the_answer_is_asked(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast
+) -> None:
+    asked = plain_instructions()[:3]
+    paper = set_paper("instructions", asked, tokenizer, SETTINGS, thorough=True)
+    found = list(answer_paper(model, paper, "fp32"))
+    for dialogue in asked:
+        own = {each.metric: each for each in found if each.dialogue_id == dialogue.id}
+        assert set(own) == {"response_perplexity", "bits_per_byte"}
+        assert own["bits_per_byte"].weight == len(dialogue.turns[-1].text.encode())
+    assert not paper.thorough
 
 
 def test_a_model_that_knows_the_answers_is_told_by_them(

@@ -284,15 +284,34 @@ def test_general_ability_is_kept_where_the_metric_knows_plain_text() -> None:
         compared(noisy(0.8, 1), noisy(1.0, 2))
         + compared(noisy(1.0, 1), noisy(1.0, 2), "chitchat")
         + compared(noisy(1.0, 1), noisy(1.0, 2), "base")
+        + compared(noisy(1.0, 1), noisy(1.0, 2), "instructions")
     )
     kept = rule("bits_per_byte", "non_inferiority", "earlier", margin=0.9)
     found = verdict_on(scores, kept, champion=CHAMPION).rules
-    assert [finding.slice for finding in found] == ["chitchat", "base"]
+    assert [finding.slice for finding in found] == ["chitchat", "base", "instructions"]
     chosen = rule("hits_at_1", "bound", "earlier", min=0.0)
     assert [f.slice for f in verdict_on(scores, chosen, champion=CHAMPION).rules] == ["chitchat"]
     each = rule("bits_per_byte", "bound", "each", max=2.0)
     found = verdict_on(scores, each, champion=CHAMPION).rules
     assert [finding.slice for finding in found] == ["chitchat", "support"]
+
+
+def test_a_model_that_follows_instructions_worse_is_rejected_in_a_readable_sentence() -> None:
+    scores = compared(noisy(0.8, 1), noisy(1.0, 2)) + compared(
+        [1.03] * SEVERAL, [1.0] * SEVERAL, "instructions"
+    )
+    rules = (
+        rule("bits_per_byte", "superiority"),
+        rule("bits_per_byte", "non_inferiority", "earlier", margin=0.02),
+        rule("next_turn", "bound", "earlier", min=0.6),
+    )
+    verdict = verdict_on(scores, *rules, champion=CHAMPION)
+    assert verdict.verdict == "REJECT"
+    assert verdict.sentence.startswith(
+        "REJECT: instructions is 3.0% worse than the champion in bits_per_byte (1.03 against 1)"
+    )
+    alone = [score for score in scores if score.model_role == "candidate"]
+    assert verdict_on(alone, rules[1]).verdict == "INCONCLUSIVE"
 
 
 def test_a_champion_at_zero_makes_every_difference_infinite() -> None:

@@ -10,6 +10,8 @@ import torch
 from transformers import PreTrainedTokenizerFast
 
 from dialogue.config import Lesson, Params, ScratchModel
+from dialogue.exam import GENERAL
+from dialogue.instructions import plain_instructions
 from dialogue.log import SilentLog
 from dialogue.manifest import read_manifest, write_manifest
 from dialogue.model import load_model, save_model
@@ -57,6 +59,7 @@ def world(
 def settings(params: Params) -> Params:
     changes = {
         "max_dialogues": 6,
+        "instructions": True,
         "max_tokens": 96,
         "num_distractors": 4,
         "num_hard_distractors": 1,
@@ -126,17 +129,15 @@ def cells(scores: list[Score]) -> set[tuple[str, str, str]]:
 def test_every_model_is_examined_where_it_must_be(chain: Path) -> None:
     first = read_scores(chain / "scores" / "chitchat" / "rows.parquet")
     assert cells(first) == {
-        ("candidate", "chitchat", "base"),
-        ("candidate", "chitchat", "chitchat"),
+        *[("candidate", "chitchat", domain) for domain in (*GENERAL, "chitchat")],
         ("parent", "base", "chitchat"),
-        ("base", "base", "base"),
-        ("base", "base", "chitchat"),
+        *[("base", "base", domain) for domain in (*GENERAL, "chitchat")],
     }
     second = read_scores(chain / "scores" / "support" / "rows.parquet")
     assert cells(second) == {
-        *[("candidate", "support", domain) for domain in ("base", "chitchat", "support")],
-        *[("base", "base", domain) for domain in ("base", "chitchat", "support")],
-        *[("ancestor", "chitchat", domain) for domain in ("base", "chitchat")],
+        *[("candidate", "support", domain) for domain in (*GENERAL, "chitchat", "support")],
+        *[("base", "base", domain) for domain in (*GENERAL, "chitchat", "support")],
+        *[("ancestor", "chitchat", domain) for domain in (*GENERAL, "chitchat")],
         ("parent", "chitchat", "support"),
     }
     digest = read_manifest(chain / "models" / "support")["digest"]
@@ -171,6 +172,8 @@ def test_all_metrics_but_the_embedders_are_there(chain: Path) -> None:
     }
     plain = {s.metric for s in scores if s.domain == "base"}
     assert plain == {"bits_per_byte"}
+    asked = {s.metric for s in scores if s.domain == "instructions"}
+    assert asked == {"bits_per_byte", "response_perplexity"}
 
 
 def test_labelled_domains_are_told_apart_and_their_labels_handed_on(chain: Path) -> None:
@@ -190,9 +193,23 @@ def test_the_exam_grows_and_is_capped(chain: Path) -> None:
     exam = list(read_dialogues(chain / "scores" / "support" / "exam.parquet"))
     assert [dialogue.id for dialogue in exam] == [
         "t",
+        *sorted(each.id for each in plain_instructions())[:6],
         *[f"chitchat{n:02d}" for n in range(6)],
         *[f"support{n:02d}" for n in range(6)],
     ]
+
+
+def test_instructions_can_be_left_out(chain: Path, settings: Params, tmp_path: Path) -> None:
+    without = settings.evaluate.model_copy(update={"instructions": False})
+    run(
+        settings.model_copy(update={"evaluate": without}),
+        chain,
+        "chitchat",
+        "base",
+        tmp_path,
+    )
+    scores = read_scores(tmp_path / "scores" / "chitchat" / "rows.parquet")
+    assert {score.domain for score in scores} == {"base", "chitchat"}
 
 
 def test_the_base_is_carried_and_not_measured_again(chain: Path) -> None:
@@ -215,6 +232,7 @@ def test_the_report_sums_it_up(chain: Path) -> None:
     assert figure["base"]["num_dialogues"] == 6
     assert set(report["lifelong"]["matrix"]) == {"base", "chitchat", "support"}
     assert isinstance(report["lifelong"]["forward_transfer"], float)
+    assert set(report["lifelong"]["forgetting_of"]) == {*GENERAL, "chitchat"}
     assert set(report["speed"]) == {
         "seconds",
         "tokens_per_second",
@@ -225,6 +243,7 @@ def test_the_report_sums_it_up(chain: Path) -> None:
     weights = chain / "models" / "support" / "model.safetensors"
     assert report["size"]["bytes"] == weights.stat().st_size
     assert 0 < 4 * report["size"]["parameters"] <= report["size"]["bytes"]
+    assert "instructions after support" in (chain / "reports" / "support.csv").read_text()
     assert "chitchat after support" in (chain / "reports" / "support.csv").read_text()
     assert "- candidate: " in (chain / "reports" / "support.md").read_text()
 

@@ -13,6 +13,7 @@ from dialogue.config import Gate, Lesson, Params, Rule
 from dialogue.digests import file_digest
 from dialogue.encoding import Encoder
 from dialogue.exam import exam_digest
+from dialogue.instructions import plain_instructions
 from dialogue.log import SilentLog
 from dialogue.manifest import read_manifest, write_manifest
 from dialogue.model import load_model, save_model
@@ -193,6 +194,20 @@ def test_what_is_undecided_is_looked_at_again_at_more_dialogues(
     check_verdict(verdict, verdict["candidate"]["digest"], tmp_path / "evidence" / "rows.parquet")
     assert verdict["exam_digest"] == exam_digest([dialogue(i) for i in range(50)])
     assert "Look 2 of at most 2" in (tmp_path / "reports" / "verdict.md").read_text()
+
+
+def test_a_second_look_asks_more_instructions_as_well(
+    params: Params, models: Path, tmp_path: Path
+) -> None:
+    undecided(tmp_path, models, available=60)
+    asked = sorted(plain_instructions(), key=lambda each: each.id)
+    first = [*asked[:NUM_DIALOGUES], *map(dialogue, range(NUM_DIALOGUES))]
+    write_dialogues(tmp_path / "chitchat" / "exam.parquet", first)
+    judged(gaining(params, second_look=50), tmp_path, SilentLog())
+    evidence = read_scores(tmp_path / "evidence" / "rows.parquet")
+    again = [score for score in evidence if score.domain == "instructions"]
+    assert {score.dialogue_id for score in again} == {each.id for each in asked[:50]}
+    assert {score.metric for score in again} == {"bits_per_byte", "response_perplexity"}
 
 
 def test_a_first_look_that_decides_is_the_last(

@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 
 import pytest
 
 from dialogue.card.content import card_content
+from dialogue.card.page import render_page
 from dialogue.verdict import Decision
 from tests.dialogue.card.cards import DOMAINS, FINDINGS, absolute, card, evidence, verdict
 
@@ -33,6 +35,17 @@ def test_the_matrix_has_a_row_a_model_and_a_column_a_domain() -> None:
     lifelong = card("PROMOTE")["lifelong"]
     assert lifelong["learned"] == lifelong["domains"] == ["base", *DOMAINS]
     assert lifelong["values"][1] == pytest.approx([1.9, 1.9, 2.8, None])
+
+
+def test_the_matrix_shows_instructions_beside_the_base() -> None:
+    given = evidence(FINDINGS["PROMOTE"])
+    matrix = given.evaluation["lifelong"]["matrix"]
+    asked = {row: values | {"instructions": 1.0} for row, values in matrix.items()}
+    told = given.evaluation | {"lifelong": given.evaluation["lifelong"] | {"matrix": asked}}
+    content = card_content(replace(given, evaluation=told))
+    assert content["lifelong"]["domains"] == ["base", "instructions", *DOMAINS]
+    assert all(values[1] == 1.0 for values in content["lifelong"]["values"])
+    assert "instructions" in render_page(content)
 
 
 def test_the_newest_domain_comes_first_and_every_role_keeps_its_interval() -> None:

@@ -22,6 +22,7 @@ from dialogue.records import Dialogue, Turn
 
 SETTINGS = Evaluate(
     max_dialogues=80,
+    instructions=False,
     max_tokens=200,
     num_distractors=4,
     num_hard_distractors=1,

@@ -53,6 +53,14 @@ def test_the_first_lesson_has_nothing_to_transfer_or_forget() -> None:
     assert (found.forward_transfer, found.forgetting, found.forgetting_of) == (None, None, {})
 
 
+def test_general_ability_is_held_against_the_best_since_the_base() -> None:
+    values = {"base": 1.0, "a": 0.8, "b": 0.9}
+    matrix = {**THREE, **{(name, "instructions"): value for name, value in values.items()}}
+    found = lifelong(matrix, ["a", "b"], LOWER)
+    assert found.forgetting_of == pytest.approx({"base": 0.1, "instructions": 0.1, "a": -0.1})
+    assert found.forgetting == lifelong(THREE, ["a", "b"], LOWER).forgetting
+
+
 def test_a_missing_cell_is_named() -> None:
     matrix = {key: value for key, value in THREE.items() if key != ("b", "b")}
     with pytest.raises(ValueError, match="no bits_per_byte of b on b"):
