@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -77,10 +77,11 @@ class Stream:
         return sum(shard.num_bytes for shard in self.train.values())
 
 
-def open_stream(sizes: Sizes, folder: Path) -> Stream:
+def open_stream(sizes: Sizes, folder: Path, sources: Mapping[str, Source] | None = None) -> Stream:
     """Read the sources and make the base model, or take the one that is in `folder`."""
     params = load_params(Path("params.yaml"))
-    found = {name: _dialogues(params, name, source) for name, source in _sources(params).items()}
+    sources = sources or _sources(params)
+    found = {name: _dialogues(params, name, source) for name, source in sources.items()}
     learned = {n: list(smallest(_of(d, "train"), sizes.num_train, _id)) for n, d in found.items()}
     asked = {n: list(smallest(_of(d, "test"), sizes.num_test, _id)) for n, d in found.items()}
     base = folder / "base"
@@ -101,6 +102,14 @@ def open_stream(sizes: Sizes, folder: Path) -> Stream:
     )
 
 
+def services(names: Iterable[str]) -> dict[str, Source]:
+    """Services of Schema-Guided Dialogue as domains."""
+    return {
+        name.lower(): _file("sgd/dialogues.jsonl.gz", "schema_guided", {"service": name})
+        for name in names
+    }
+
+
 def scratch() -> tuple[ScratchModel, Training]:
     """The `scratch` profile's model and its pretraining."""
     profile = yaml.safe_load(Path("profiles/scratch.yaml").read_text())
@@ -116,8 +125,8 @@ def _sources(params: Params) -> dict[str, Source]:
     if SHARED.exists():
         sources["dailydialog"] = _file("dailydialog/validation.en.txt", "eou")
         sources["persona"] = _file("persona_chat/validation.csv", "synthetic_persona_chat")
-        for name, service in _SERVICES.items():
-            sources[name] = _file("sgd/dialogues.jsonl.gz", "schema_guided", {"service": service})
+        of_names = services(_SERVICES.values())
+        sources |= {name: of_names[service.lower()] for name, service in _SERVICES.items()}
     return sources
 
 

@@ -17,10 +17,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import os
-import shutil
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from pathlib import Path
@@ -30,18 +27,13 @@ import torch
 from transformers import PreTrainedModel
 
 from benchmarks._lifelong_figures import Result, draw, figures_of, table
-from benchmarks._lifelong_stream import ORDERS, Sizes, Stream, open_stream
+from benchmarks._lifelong_rounds import QUICK, SIZES, TRAINING, learn, nothing, settings
+from benchmarks._lifelong_stream import ORDERS, Stream, open_stream
 from benchmarks.form import Bound, report
 from dialogue.config import Finetune, load_params
-from dialogue.continual import Combination
-from dialogue.continual.memory import Memory
-from dialogue.continual.strategy import Round
 from dialogue.examination import answer_paper
-from dialogue.freezing import freeze
-from dialogue.log import SilentLog
 from dialogue.model import choose_precision, load_model
-from dialogue.shards import Shard, concatenate, empty_shard
-from dialogue.training import train
+from dialogue.shards import concatenate
 
 BOUNDS: dict[str, Bound] = {
     "forgetting_vs_naive": ("max", 0.05),
@@ -52,32 +44,6 @@ BOUNDS: dict[str, Bound] = {
 }
 """Each is held by the end of the 95 % interval that is worse."""
 _FOLDER = Path("data/benchmarks/lifelong")
-_QUICK = Sizes(num_train=40, num_test=8, num_selected=6, max_tokens=64, pretrain_tokens=20_000)
-_SIZES = {
-    "pretrained": Sizes(
-        num_train=200, num_test=30, num_selected=10, max_tokens=128, pretrain_tokens=None
-    ),
-    "small": Sizes(
-        num_train=500, num_test=40, num_selected=20, max_tokens=128, pretrain_tokens=300_000
-    ),
-}
-_MEMORY_SHARE = 0.05
-_TRAINING: dict[str, dict[str, float | int]] = {
-    "pretrained": {
-        "epochs": 2.0,
-        "learning_rate": 3e-4,
-        "tokens_per_step": 512,
-        "tokens_per_batch": 1024,
-        "min_steps": 80,
-    },
-    "small": {
-        "epochs": 2.0,
-        "learning_rate": 2e-3,
-        "tokens_per_step": 2048,
-        "tokens_per_batch": 2048,
-        "min_steps": 1,
-    },
-}
 STRATEGIES: dict[str, dict[str, Any]] = {
     "naive": {},
     "replay": {},
@@ -102,7 +68,7 @@ def main() -> int:
     """Run what is asked for and not done yet; report on all that is done."""
     asked = _arguments()
     torch.set_num_threads(asked.threads)
-    sizes = _QUICK if asked.quick else _SIZES[asked.base]
+    sizes = QUICK if asked.quick else SIZES[asked.base]
     folder = _FOLDER / sizes.name
     stream = open_stream(sizes, folder)
     default = "+".join(load_params(Path("params.yaml")).finetune.strategy)
@@ -137,7 +103,7 @@ def main() -> int:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     known = [*STRATEGIES, *PEERS]
-    parser.add_argument("--base", choices=list(_SIZES), default="small")
+    parser.add_argument("--base", choices=list(SIZES), default="small")
     parser.add_argument("--strategies", nargs="+", default=known, metavar="NAME")
     parser.add_argument("--orders", nargs="+", choices=list(ORDERS), default=list(ORDERS))
     parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3])
@@ -163,23 +129,14 @@ def _runs(asked: argparse.Namespace, default: str) -> Iterator[tuple[str, str, i
 def _file_name(name: str, order: str, seed: int, stream: Stream, base: str) -> str:
     """Of a result; settings and code that others follow from stand in it as a digest."""
     plan = _settings(name, seed, stream, base).model_dump_json() if name not in PEERS else ""
-    text = f"{plan}{json.dumps(_TRAINING[base])}{stream.num_bytes}"
+    text = f"{plan}{json.dumps(TRAINING[base])}{stream.num_bytes}"
     return f"{name} {order} {seed} {hashlib.sha256(text.encode()).hexdigest()[:8]}.json"
 
 
 def _settings(name: str, seed: int, stream: Stream, base: str) -> Finetune:
-    """The section `finetune` of params.yaml; of a small model all learns."""
-    section = load_params(Path("params.yaml")).finetune.model_dump()
-    changes: dict[str, Any] = STRATEGIES.get(name, {})
-    section["strategy"] = tuple(name.split("+")) if name not in PEERS else ("naive",)
-    if base == "small":
-        section["freeze"] |= {"top_layers": None, "embeddings": False}
-    section["training"] |= _TRAINING[base] | {"seed": seed, "patience": 0}
-    section["replay"]["max_bytes"] = int(_MEMORY_SHARE * stream.num_bytes)
-    section["ewc"]["max_bytes"] = 10**9
-    for part, values in changes.items():
-        section[part] |= values
-    return Finetune.model_validate(section)
+    """The section `finetune` of params.yaml, with what a strategy of `STRATEGIES` changes."""
+    strategy = tuple(name.split("+")) if name not in PEERS else ("naive",)
+    return settings(base, seed, stream, strategy, STRATEGIES.get(name, {}))
 
 
 def _run(stream: Stream, name: str, order: Sequence[str], settings: Finetune) -> dict[str, Any]:
@@ -189,7 +146,7 @@ def _run(stream: Stream, name: str, order: Sequence[str], settings: Finetune) ->
     costs: list[dict[str, float]] = []
     if name == "joint":
         everything = concatenate([stream.train[domain] for domain in order])
-        model, _, cost = _learn(stream, order[-1], everything, _nothing(), settings, base)
+        model, _, cost = learn(stream, order[-1], everything, nothing(), settings, base)
         scores[order[-1]] = _examine(model, stream, order)
         # Trained anew on all domains so far, each time one comes: by the bytes of each time.
         tokens = [int(stream.train[domain].lengths.sum()) for domain in order]
@@ -197,55 +154,15 @@ def _run(stream: Stream, name: str, order: Sequence[str], settings: Finetune) ->
             {k: v * so_far / sum(tokens) for k, v in cost.items()} for so_far in accumulate(tokens)
         ]
         return {"scores": scores, "costs": costs, "memory_bytes": stream.num_bytes}
-    memory = _nothing()
+    memory = nothing()
     model = base
     for domain in order:
         if name == "separate":
-            model, memory = load_model(stream.base), _nothing()
-        model, memory, cost = _learn(stream, domain, stream.train[domain], memory, settings, model)
+            model, memory = load_model(stream.base), nothing()
+        model, memory, cost = learn(stream, domain, stream.train[domain], memory, settings, model)
         costs.append(cost)
         scores[domain] = _examine(model, stream, order)
     return {"scores": scores, "costs": costs, "memory_bytes": memory.num_bytes}
-
-
-def _learn(
-    stream: Stream,
-    domain: str,
-    new: Shard,
-    memory: Memory,
-    settings: Finetune,
-    model: PreTrainedModel,
-) -> tuple[PreTrainedModel, Memory, dict[str, float]]:
-    """A round as `tasks.finetune` plays it, and what it cost, all of it."""
-    began, busy = time.perf_counter(), time.process_time()
-    freeze(model, settings.freeze, settings.training.seed)
-    lesson = Round(domain, new, memory, model, stream.tokenizer, settings)
-    strategy = Combination(lesson)
-    examples = strategy.prepare()
-    checkpoints = stream.base.with_name(f"checkpoints-{os.getpid()}")
-    trained = train(
-        model,
-        examples,
-        settings.training,
-        SilentLog(),
-        pad_id=lesson.pad_id,
-        checkpoints=checkpoints,
-        label=domain,
-        regularizer=strategy.regularizer(examples),
-    )
-    shutil.rmtree(checkpoints, ignore_errors=True)
-    strategy.merge()
-    left = strategy.remember()
-    cost = {
-        "seconds": time.perf_counter() - began,
-        "cpu_seconds": time.process_time() - busy,
-        "tokens": float(trained.num_tokens),
-    }
-    return model, left, cost
-
-
-def _nothing() -> Memory:
-    return Memory(empty_shard())
 
 
 def _examine(model: PreTrainedModel, stream: Stream, order: Sequence[str]) -> dict[str, Any]:

@@ -5,6 +5,7 @@
    conversations; agreement is Spearman's rank correlation with the mean overall rating, with the
    interval of a bootstrap over conversations (of a bot, for bots). Halves by hash show how much of
    a figure is chance. Other ways to sum up a conversation stand below.
+   The exam's metrics of what was written are held against all of these conversations.
 2. chitchat-dataset's own ratings of chats between people, who rated each other, with the logarithm
    of the chat's length held fixed: long chats were good ones.
 3. The real response against others, area under the curve, on contexts that nothing was trained on.
@@ -21,7 +22,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -40,9 +41,15 @@ from benchmarks._readings import KeptReader
 from benchmarks.form import Bound, Row, report
 from dialogue.appraisal import COMPOSITE, Appraiser, load_encode, load_reader
 from dialogue.appraisal.meaning import load_head
+from dialogue.metrics import METRICS
+from dialogue.metrics.contradiction import self_contradiction
+from dialogue.metrics.diversity import lexical_diversity
+from dialogue.metrics.novelty import distinct, repetition, self_repetition
 from dialogue.progress import Progress
 
 _AT_ONCE = 10
+_ALL = 200
+"""Conversations of every bot, or more than there are."""
 BOUNDS: dict[str, Bound] = {
     # FlowScore's, as reported by Yeh et al. 2021, arXiv:2106.03706.
     "dialogue_spearman": ("min", 0.14),
@@ -67,6 +74,8 @@ def main() -> int:
         measures = _appraised(appraiser, conversations, "conversations")
         more, found = _ratings(conversations, measures, asked.plot)
         rows, figures, bounds = rows + more, figures | found, BOUNDS
+        more, found = _written(rated_conversations(2 if asked.quick else _ALL))
+        rows, figures = rows + more, figures | found
     else:
         print(f"{RATINGS}: not here; people's ratings of bots are left out", file=sys.stderr)
     chats = rated_chats(3 if asked.quick else asked.chats)
@@ -76,7 +85,7 @@ def main() -> int:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--per-bot", type=int, default=200, metavar="N")
+    parser.add_argument("--per-bot", type=int, default=_ALL, metavar="N")
     parser.add_argument("--chats", type=int, default=400, metavar="N")
     parser.add_argument("--contexts", type=int, default=200, metavar="N", help="of each corpus")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="picture of the bots")
@@ -165,6 +174,60 @@ def _ratings(
     if plot is not None:
         _draw(plot, bots.tolist(), columns[COMPOSITE], ratings, groups)
     return rows, figures
+
+
+def _written(rated: Sequence[Rated]) -> tuple[list[Row], dict[str, float]]:
+    """The exam's metrics of what was written, of each bot's own turns: they need no model."""
+    ratings = np.array([each.rating for each in rated])
+    groups = np.unique([each.by for each in rated], return_inverse=True)[1]
+    rows = [Row(f"of what was written, {len(rated):,}", "conversations", "bots", "")]
+    figures = {}
+    for name, measure in _WRITTEN.items():
+        values = np.array([measure([text for own, text in each.turns if own]) for each in rated])
+        signed = values if METRICS[name].better == "higher" else -values
+        found = spearman(signed, ratings)
+        low, high = interval(spearman, (signed, ratings))
+        system = by_group(signed, ratings, groups)
+        bot_low, bot_high = interval(by_group, (signed, ratings), groups)
+        rows.append(
+            Row(
+                name,
+                f"{found:+.3f} ({low:+.3f} … {high:+.3f})",
+                f"{system:+.3f} ({bot_low:+.3f} … {bot_high:+.3f})",
+                "",
+            )
+        )
+        figures[f"{name}_spearman"] = found
+    return rows, figures
+
+
+def _share(parts: Iterable[tuple[float, float]]) -> float:
+    """Values over weights; 0 where nothing weighs."""
+    value, weight = map(sum, zip(*parts, strict=True))
+    return value / weight if weight else 0.0
+
+
+def _distinct(turns: Sequence[str], order: int) -> float:
+    return _share((new, total) for _, new, total in distinct(_by_place(turns), order))
+
+
+def _mtld(turns: Sequence[str]) -> float:
+    return _share((num, factors) for _, num, factors in lexical_diversity(_by_place(turns)))
+
+
+def _by_place(turns: Sequence[str]) -> dict[str, str]:
+    return {f"{place:04d}": turn for place, turn in enumerate(turns)}
+
+
+_WRITTEN: dict[str, Callable[[Sequence[str]], float]] = {
+    "distinct_1": lambda turns: _distinct(turns, 1),
+    "distinct_2": lambda turns: _distinct(turns, 2),
+    "distinct_3": lambda turns: _distinct(turns, 3),
+    "mtld": _mtld,
+    "repetition": lambda turns: float(np.mean([repetition(turn) for turn in turns])),
+    "self_repetition": lambda turns: _share([self_repetition(turns)]),
+    "self_contradiction": lambda turns: _share([self_contradiction(turns)]),
+}
 
 
 def _chats(
