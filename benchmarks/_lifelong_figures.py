@@ -39,8 +39,8 @@ class Result:
 
     @property
     def seconds(self) -> float:
-        """Of all lessons."""
-        return math.fsum(cost["seconds"] for cost in self.found["costs"])
+        """Processor time of all lessons."""
+        return math.fsum(cost["cpu_seconds"] for cost in self.found["costs"])
 
     def cell(self, learned: str, domain: str, metric: str, chosen: Floats | None = None) -> float:
         """R[learned, domain]: a mean over dialogues, or over those `chosen` by their place."""
