@@ -112,7 +112,3 @@ def learn(
         "tokens": float(trained.num_tokens),
     }
     return model, left, cost
-
-
-def _nothing() -> Memory:
-    return Memory(empty_shard())

@@ -212,7 +212,9 @@ def _distinct(turns: Sequence[str], order: int) -> float:
 
 
 def _mtld(turns: Sequence[str]) -> float:
-    return _share((num, factors) for _, num, factors in lexical_diversity(_by_place(turns)))
+    """All words where none is said twice, and no factor begins."""
+    parts = [(num, factors) for _, num, factors in lexical_diversity(_by_place(turns))]
+    return _share(parts) or sum(num for num, _ in parts)
 
 
 def _by_place(turns: Sequence[str]) -> dict[str, str]:

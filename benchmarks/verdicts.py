@@ -71,7 +71,7 @@ def main() -> int:
     spoilt, few, gain = found
     figures = {
         "regression_rejected": float(spoilt["verdict"] == "REJECT"),
-        "regression_named": float(f"REJECT: {_SPOILT} is " in spoilt["sentence"]),
+        "regression_named": float(f" {_SPOILT} is " in spoilt["sentence"]),
         "twelve_inconclusive": float(few["verdict"] == "INCONCLUSIVE"),
         "gain_promoted": float(gain["verdict"] == "PROMOTE"),
     }

@@ -13,6 +13,9 @@ State = Literal["passed", "failed", "undecided", "not counted"]
 _KEEPS = "non_inferiority"
 """The kind of the rules that guard what was learned before."""
 
+_MOST_NAMED = 4
+"""Domains that a rejection names beside the first; the table has all."""
+
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
@@ -111,15 +114,15 @@ def decide(
 ) -> tuple[Decision, str]:
     """One decision from all findings: what failed outweighs what is undecided.
 
-    A promotion needs at least one rule that counts. A rejection names first what was forgotten,
-    and most of it: other failures follow in the rules' order.
+    A promotion needs at least one rule that counts. A rejection names what was forgotten, most of
+    it first; other failures follow in the rules' order.
     """
     failed = [finding for finding in findings if finding.state == "failed"]
     failed.sort(key=lambda finding: _loss(finding) if finding.kind == _KEEPS else 0.0)
     undecided = [finding for finding in findings if finding.state == "undecided"]
     passed = [finding for finding in findings if finding.state == "passed"]
     if failed:
-        return "REJECT", f"REJECT: {_reasons(failed)}."
+        return "REJECT", f"REJECT: {_refusal(failed)}."
     if undecided:
         needed = max((finding.needed or 0 for finding in undecided), default=0)
         enough = f"; about {needed:,} dialogues would decide it" if needed else ""
@@ -140,10 +143,26 @@ def _loss(finding: Finding) -> float:
     return min(0.0, finding.change or 0.0)
 
 
+def _refusal(failed: Sequence[Finding]) -> str:
+    """The first reason, and what else was forgotten by the same measure."""
+    first, *others = failed
+    named = [
+        finding
+        for finding in others
+        if finding.kind == first.kind == _KEEPS
+        and finding.metric == first.metric
+        and _loss(finding) < 0.0
+    ][:_MOST_NAMED]
+    also = [f"{finding.slice} is {-_loss(finding):.1%} worse" for finding in named]
+    return "; ".join([first.reason, *also]) + _more(len(others) - len(named))
+
+
 def _reasons(findings: Sequence[Finding]) -> str:
-    rest = len(findings) - 1
-    more = f" (and {rest} more rule{'s' if rest > 1 else ''}: see the table)" if rest else ""
-    return findings[0].reason + more
+    return findings[0].reason + _more(len(findings) - 1)
+
+
+def _more(rest: int) -> str:
+    return f" (and {rest} more rule{'s' if rest > 1 else ''}: see the table)" if rest else ""
 
 
 def _praise(passed: Sequence[Finding], candidate: Candidate, champion: str) -> str:

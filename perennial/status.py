@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,15 +47,23 @@ def standing(store: Store, verdict: Mapping[str, Any]) -> str:
 
 
 def opinion(replies: Path, champion: Release) -> str:
-    """What people thought of the replies that a champion served, in a sentence; may be empty."""
+    """What people thought of a champion's replies, or why nobody can say; empty: nothing served."""
     from dialogue.satisfaction import satisfaction
     from dialogue.serving.store import ReplyStore
 
     if not replies.is_file():
         return ""
-    store = ReplyStore(replies)
     try:
-        own = [answer for answer in store.answers() if answer.digest == champion.digest]
+        store = ReplyStore(replies)
+    except ValueError as error:
+        return str(error)
+    try:
+        # A model may have served under several names, before and after it was promoted.
+        own = [
+            replace(answer, model="", version="")
+            for answer in store.answers()
+            if answer.digest == champion.digest
+        ]
         found = next(iter(satisfaction(own, store.ratings()).values()), None)
     finally:
         store.close()

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from dialogue.config import Evaluate, Params
-from dialogue.exam import GENERAL, compose_exam, exam_digest
+from dialogue.exam import GENERAL, INSTRUCTIONS, compose_exam, exam_digest
 from dialogue.instructions import plain_instructions
 from dialogue.log import Log
 from dialogue.manifest import read_manifest, verify_manifest
@@ -93,8 +93,11 @@ def _exam(
     valid: Path, domain: str, parent_scores: Path, settings: Evaluate
 ) -> dict[str, list[Dialogue]]:
     new = list(read_dialogues(valid / "dialogues.parquet", "test"))
-    asked = plain_instructions() if settings.instructions else []
-    before = [*read_dialogues(parent_scores / EXAM), *asked]
+    before = list(read_dialogues(parent_scores / EXAM))
+    if settings.instructions:
+        before += plain_instructions()
+    else:
+        before = [dialogue for dialogue in before if dialogue.domain != INSTRUCTIONS]
     exam = compose_exam(before, new, settings.max_dialogues)
     if not exam.get(domain):
         raise ValueError(

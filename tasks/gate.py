@@ -108,6 +108,8 @@ def _more(params: Params, first: _Look, scores: Path, valid: Path) -> dict[str, 
         return {}
     asked = {dialogue.id for dialogue in first.exam}
     domains = {dialogue.domain for dialogue in first.exam}
+    if params.curriculum[params.candidate].against is None:
+        domains -= set(GENERAL)  # whose rules compare, and there is no champion to compare with
     dialogues = [*read_dialogues(scores / BASE / EXAM), *plain_instructions()]
     for domain in params.lineage(params.candidate):
         verify_manifest(valid / domain)

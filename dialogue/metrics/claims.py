@@ -65,7 +65,7 @@ _NOT_ASSERTED = _set(
     "except besides almost nearly hardly barely rarely "
     "now today yesterday tomorrow tonight currently lately recently anymore longer yet still "
     "already before after ago later soon then once sometimes while until till since during last "
-    "next first again used just"
+    "next first again used just only"
 )
 """Hypotheses and hedges, what others say, exceptions, times."""
 
@@ -78,7 +78,7 @@ _ELSEWHERE = _ASKING | _set(
 _OPEN = _set(
     "know think see understand believe remember mind care agree disagree mean wait help worry sure "
     "certain good bad ok okay fine well ready done interested aware alone right wrong true false "
-    "serious surprised able going doing talking trying one do have "
+    "idea clue doubt serious surprised able going doing talking trying one do have "
     "to of in on at for from with about like as than"
 )
 """Last words that leave what is meant to the other's turn."""

@@ -73,7 +73,8 @@ def _exclude(claim: Claim, place: int, pair: frozenset[str]) -> bool:
     words = claim.weaker
     before, after = words[place - 1], words[place + 1 : place + 2]
     if all(word[0].isdigit() for word in pair):
-        is_age = before == "be" and (not after or after[0] == "year")
+        ages = words[0] in {"i", "we"} or not _KEPT.isdisjoint(words[1:2])
+        is_age = before == "be" and (after[0] == "year" if after else ages)
         is_kept = before == "hav" and not _KEPT.isdisjoint(after)
         return words[0] not in {"you", "your"} and (is_age or is_kept)
     if place == claim.verb:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
+from dialogue import tree_attention
 from dialogue.tree_attention import Part, TreeAttention
 
-BRANCH = st.tuples(st.integers(0, 9), st.integers(1, 6))
+BRANCH = st.tuples(st.integers(0, 9), st.integers(1, 11))
 
 
 @given(
@@ -41,5 +43,8 @@ def test_packed_attention_is_masked_attention(
         scale=0.3,
         enable_gqa=grouped,
     )[0].transpose(0, 1)
-    found = TreeAttention(parts, torch.device("cpu"))(query, key, value, 0.3)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tree_attention, "_TOKENS_AT_ONCE", 8)
+        attention = TreeAttention(parts, torch.device("cpu"))
+    found = attention(query, key, value, 0.3)
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)

@@ -60,21 +60,23 @@ def test_what_people_said_counts_the_champions_replies_alone(
         replies.add_answer(_answer("0", DIGEST))
         assert opinion(path, release) == "1 reply served, none rated"
         for number in range(1, 4):
-            replies.add_answer(_answer(str(number), DIGEST))
+            replies.add_answer(_answer(str(number), DIGEST, version=str(number % 2)))
             replies.add_rating(str(number), "up" if number > 1 else "down", "")
     finally:
         replies.close()
     # Wilson's interval of 2 out of 3.
     said = "4 replies served, 3 rated, 67% of them liked (95 %: 21% to 94%)"
     assert opinion(path, release) == said
+    path.write_bytes(b"nothing of SQLite's")
+    assert "cannot be used for feedback" in opinion(path, release)
 
 
-def _answer(reply_id: str, digest: str) -> Answer:
+def _answer(reply_id: str, digest: str, version: str = "1") -> Answer:
     return Answer(
         id=reply_id,
         time="2026-11-27T10:00:00.000+00:00",
         model="perennial",
-        version="1",
+        version=version,
         digest=digest,
         user=None,
         conversation=None,

@@ -19,6 +19,7 @@ from dialogue.manifest import read_manifest, write_manifest
 from dialogue.model import load_model, save_model
 from dialogue.records import Dialogue, Turn, write_dialogues
 from dialogue.scores import ModelRole, Score, read_scores, write_scores
+from tasks import releases
 from tasks._verdict import check_verdict, read_verdict
 from tasks.gate import gate
 
@@ -145,7 +146,7 @@ def dialogue(number: int) -> Dialogue:
     return Dialogue(f"{number:03d}", turns, "chitchat", "test", "s", "o", "MIT", "d")
 
 
-def undecided(folder: Path, models: Path, available: int) -> None:
+def undecided(folder: Path, models: Path, available: int, *, champion: bool = False) -> None:
     """First scores that chance may explain, and `available` test dialogues for a second look."""
     digest = str(read_manifest(models / "chitchat")["digest"])
     noise = np.random.default_rng(0).normal(0.0, 1.0, NUM_DIALOGUES)
@@ -154,7 +155,8 @@ def undecided(folder: Path, models: Path, available: int) -> None:
         Score("candidate", digest, "chitchat", "chitchat", f"{i:03d}", "gain_over_base", gain, 1.0)
         for i, gain in enumerate(noise.tolist())
     ]
-    write(folder, gains + rows("parent", "p" * 64, 1.5))
+    reigning = rows("champion", digest, 1.0) if champion else []
+    write(folder, gains + rows("parent", "p" * 64, 1.5) + reigning)
     write_dialogues(folder / "chitchat" / "exam.parquet", map(dialogue, range(NUM_DIALOGUES)))
     np.save(folder / "chitchat" / "ngrams.npy", np.array([], dtype=np.uint64))
     (folder / "chitchat" / "labels.json").write_text("{}")
@@ -196,17 +198,28 @@ def test_what_is_undecided_is_looked_at_again_at_more_dialogues(
     assert "Look 2 of at most 2" in (tmp_path / "reports" / "verdict.md").read_text()
 
 
-def test_a_second_look_asks_more_instructions_as_well(
-    params: Params, models: Path, tmp_path: Path
+@pytest.mark.parametrize("champion", [True, False])
+def test_a_second_look_asks_more_instructions_where_there_is_a_champion(
+    params: Params, models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, champion: bool
 ) -> None:
-    undecided(tmp_path, models, available=60)
+    monkeypatch.delenv("PERENNIAL_RELEASES_URL", raising=False)
+    monkeypatch.chdir(tmp_path)
+    undecided(tmp_path, models, available=60, champion=champion)
+    chosen = gaining(params, second_look=50)
+    if champion:
+        folder = models / "chitchat"
+        digest = str(read_manifest(folder)["digest"])
+        releases.record(releases.open_store(tmp_path), releases.Release(digest, 1, folder, "run"))
+        lesson = chosen.curriculum["chitchat"].model_copy(update={"against": digest})
+        chosen = chosen.model_copy(update={"curriculum": {"chitchat": lesson}})
     asked = sorted(plain_instructions(), key=lambda each: each.id)
     first = [*asked[:NUM_DIALOGUES], *map(dialogue, range(NUM_DIALOGUES))]
     write_dialogues(tmp_path / "chitchat" / "exam.parquet", first)
-    judged(gaining(params, second_look=50), tmp_path, SilentLog())
+    judged(chosen, tmp_path, SilentLog())
     evidence = read_scores(tmp_path / "evidence" / "rows.parquet")
     again = [score for score in evidence if score.domain == "instructions"]
-    assert {score.dialogue_id for score in again} == {each.id for each in asked[:50]}
+    expected = asked[: 50 if champion else NUM_DIALOGUES]
+    assert {score.dialogue_id for score in again} == {each.id for each in expected}
     assert {score.metric for score in again} == {"bits_per_byte", "response_perplexity"}
 
 

@@ -29,6 +29,7 @@ CONTRADICTIONS = [
     ("I am a human.", "I'm a bot!"),
     # numbers
     ("I have two dogs.", "I have 3 dogs"),
+    ("My son is 10.", "My son is 12."),
     ("I am 25 years old.", "I'm 31 years old."),
     ("My brother is 12.", "My brother is 15"),
 ]
@@ -41,6 +42,10 @@ NEAR_MISSES = [
     ("My brother is tall.", "My sister is short."),
     ("I like big dogs.", "I like small dogs."),
     ("I have two dogs.", "I have three cats."),
+    ("I have no idea.", "I have an idea!"),
+    ("I have no doubt.", "I have a doubt."),
+    ("I am not only a teacher.", "I am only a teacher."),
+    ("My flight is 10.", "My flight is 12."),
     ("I love pizza.", "I hate pizza with pineapple."),
     ("Pets are allowed.", "No, pets are not allowed."),
     ("I have found 7 events.", "I have found 2 events."),
