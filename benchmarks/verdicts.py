@@ -3,7 +3,7 @@
 After `perennial run` on a clone of this project, three rounds continue from its champion: the
 assistant's own commands, each with the answer to another, learned without any protection (`naive`);
 chitchat of which twelve dialogues are held out; and chitchat that nobody has learned yet. The first
-must be rejected by a sentence that says which domain got worse and by how much, the second left
+must be rejected by a sentence that says how much of the assistant is lost, the second left
 undecided, the third promoted. Slow: four rounds.
 
     python -m benchmarks.verdicts
@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import json
 import random
-import re
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -43,7 +42,6 @@ BOUNDS: dict[str, Bound] = {
 }
 _FOLDER = Path("data/benchmarks/verdicts")
 _SPOILT = "assistant"
-_NAMED = re.compile(r"REJECT: \w+ is [\d.]+% worse than the champion in \w+")
 _TRAIN, _TEST, _FEW = 200, 40, 12
 
 
@@ -73,7 +71,7 @@ def main() -> int:
     spoilt, few, gain = found
     figures = {
         "regression_rejected": float(spoilt["verdict"] == "REJECT"),
-        "regression_named": float(bool(_NAMED.match(spoilt["sentence"]))),
+        "regression_named": float(f"REJECT: {_SPOILT} is " in spoilt["sentence"]),
         "twelve_inconclusive": float(few["verdict"] == "INCONCLUSIVE"),
         "gain_promoted": float(gain["verdict"] == "PROMOTE"),
     }
