@@ -16,14 +16,21 @@ from pathlib import Path
 from benchmarks._chats import chats
 from dialogue.appraisal import Exchange
 from dialogue.appraisal.exchange import tidy
+from dialogue.appraisal.wording import words
 
 Turns = Sequence[str]
 
-KINDS = ("another dialogue's", "same dialogue's", "set phrase", "shuffled", "echo")
-"""What stands in place of the real response, in this order."""
+KINDS = ("another dialogue's", "same dialogue's", "set phrase", "shuffled", "echo", "near")
+"""What stands in place of the real response, in this order.
+
+`near` is, of other dialogues' turns, the one that has the most words in common with the turn before
+(Jaccard index, without words of up to three signs).
+"""
 _SHARED = Path("../shared/data")
 _LENGTHS = (1, 2, 2, 2, 3, 4, 6)
 _SHORTEST, _LONGEST = 2, 40
+_POOL, _SHORT_WORD = 10, 3
+"""Dialogues that a near turn is taken from, and signs of words that say nothing of the topic."""
 _SET_PHRASES = (
     "I don't know.",
     "That's great!",
@@ -61,7 +68,7 @@ def told_apart(turns: Turns) -> str:
 
 
 def _drawn(dialogues: Sequence[Turns], num: int) -> list[tuple[Exchange, ...]]:
-    generator = random.Random(7)
+    generator, pools = random.Random(7), random.Random(8)
     ordered = sorted(dialogues, key=told_apart)
     found: list[tuple[Exchange, ...]] = []
     for index, turns in enumerate(ordered):
@@ -79,6 +86,7 @@ def _drawn(dialogues: Sequence[Turns], num: int) -> list[tuple[Exchange, ...]]:
             generator.choice(_SET_PHRASES),
             _shuffled(generator, real),
             generator.choice([context[-1], context[-1], context[0]]),
+            _near(pools.sample(ordered, min(_POOL, len(ordered))), turns, place),
         )
         if all(drawn):
             found.append(tuple(Exchange(context, text) for text in (real, *drawn)))
@@ -89,6 +97,23 @@ def _one(generator: random.Random, turns: Turns, real: str) -> str:
     """Any turn that could be a response and is not this one; nothing where there is none."""
     fit = [turn for turn in turns if _counts(turn) and turn.casefold() != real.casefold()]
     return generator.choice(fit) if fit else ""
+
+
+def _near(pool: Sequence[Turns], turns: Turns, place: int) -> str:
+    """Of all turns of the pool the one with the most words in common with the turn before."""
+    asked = _content(turns[place - 1])
+    own = {turn.casefold() for turn in turns}
+    fit = (turn for other in pool for turn in other if _counts(turn) and turn.casefold() not in own)
+
+    def nearness(turn: str) -> float:
+        said = _content(turn)
+        return len(said & asked) / max(len(said | asked), 1)
+
+    return max(fit, key=nearness, default="")
+
+
+def _content(text: str) -> set[str]:
+    return {word for word in words(text) if len(word) > _SHORT_WORD}
 
 
 def _shuffled(generator: random.Random, text: str) -> str:

@@ -9,12 +9,19 @@ from pathlib import Path
 
 import numpy as np
 
-from dialogue.appraisal import READER, Exchange, Reads
+from dialogue.appraisal import LEARNED, READER, Exchange, Reads
 from dialogue.appraisal.reading import NUM_ELSEWHERE, Likelihoods
+from dialogue.digests import file_digest
 
 _FOLDER = Path("data/readings")
 _ROOT = Path(__file__).parents[1]
-_SOURCES = ("appraisal/exchange.py", "appraisal/reading.py", "metrics/likelihood.py", "llama.py")
+_SOURCES = (
+    "appraisal/exchange.py",
+    "appraisal/transcript.py",
+    "appraisal/reading.py",
+    "metrics/likelihood.py",
+    "llama.py",
+)
 
 
 class KeptReader:
@@ -28,7 +35,8 @@ class KeptReader:
         self._load = load
         self._reader: Reads | None = None
         sources = [(_ROOT / "dialogue" / name).read_text() for name in _SOURCES]
-        self._file = _FOLDER / f"{_digest(READER.sha256, *sources)[:16]}.jsonl"
+        weights = file_digest(LEARNED)
+        self._file = _FOLDER / f"{_digest(READER.sha256, weights, *sources)[:16]}.jsonl"
         self._known = dict(_lines(self._file))
 
     def read(
@@ -43,10 +51,12 @@ class KeptReader:
             found = self._reader.read([exchanges[index] for index in missing], advance)
             self._keep(
                 [keys[index] for index in missing],
-                np.column_stack([found.after, found.counts, found.elsewhere]).tolist(),
+                np.column_stack(
+                    [found.after, found.counts, found.next_utterance, found.elsewhere]
+                ).tolist(),
             )
-        rows = np.array([self._known[key] for key in keys]).reshape(-1, 2 + NUM_ELSEWHERE)
-        return Likelihoods(rows[:, 0], rows[:, 2:], rows[:, 1])
+        rows = np.array([self._known[key] for key in keys]).reshape(-1, 3 + NUM_ELSEWHERE)
+        return Likelihoods(rows[:, 0], rows[:, 3:], rows[:, 1], rows[:, 2])
 
     def _keep(self, keys: Sequence[str], rows: Sequence[list[float]]) -> None:
         self._file.parent.mkdir(parents=True, exist_ok=True)

@@ -110,7 +110,7 @@ def _apart(appraiser: Appraiser, num: int) -> tuple[list[Row], dict[str, float]]
         for name in (COMPOSITE,)
         for kind, value in zip(KINDS, means[name], strict=True)
     ]
-    keys = ("other", "same", "phrase", "shuffled", "echo")
+    keys = ("other", "same", "phrase", "shuffled", "echo", "near")
     figures = {
         f"auc_{key}": float(value) for key, value in zip(keys, means[COMPOSITE], strict=True)
     }

@@ -1,7 +1,8 @@
 """Three second rounds whose truth is known, through the whole workflow: what do the gates say?
 
 After `perennial run` on a clone of this project, three rounds continue from its champion: the
-assistant's own commands, each with the answer to another, learned without any protection (`naive`);
+assistant's own commands with shuffled labels, one answer throughout in place of another, learned
+without any protection (`naive`);
 chitchat of which twelve dialogues are held out; and chitchat that nobody has learned yet. The first
 must be rejected by a sentence that says how much of the assistant is lost, the second left
 undecided, the third promoted. Slow: four rounds.
@@ -63,7 +64,7 @@ def main() -> int:
         _append(job, dialogues)
         call(job, "perennial", "run")
         found.append(_verdict(job))
-    names = (f"{_SPOILT} with others' answers, unprotected", *scenes)
+    names = (f"{_SPOILT} with shuffled labels, unprotected", *scenes)
     rows += [
         Row(name, f"look {verdict['look']}: {verdict['sentence']}", "", "")
         for name, verdict in zip(names, found, strict=True)
@@ -124,14 +125,21 @@ def _messages(dialogue: Dialogue) -> list[dict[str, str]]:
 
 
 def _spoilt(job: Path) -> list[Dialogue]:
-    """The training dialogues of a domain that was learned, each with the last answer of another."""
+    """The training dialogues of a domain that was learned; each answer has become another one.
+
+    It is the same for all that had it: what is to be unlearned is which answer belongs to what.
+    """
     known = list(read_dialogues(job / "data" / "valid" / _SPOILT / "dialogues.parquet", "train"))
     known = [dialogue for dialogue in known if dialogue.turns[-1].role == "assistant"]
-    answers = [dialogue.turns[-1].text for dialogue in known]
+    answers = sorted({dialogue.turns[-1].text for dialogue in known})
     random.Random(7).shuffle(answers)
+    other = dict(zip(answers, [*answers[1:], answers[0]], strict=True))
     return [
-        replace(dialogue, turns=(*dialogue.turns[:-1], Turn("assistant", answer)))
-        for dialogue, answer in zip(known, answers, strict=True)
+        replace(
+            dialogue,
+            turns=(*dialogue.turns[:-1], Turn("assistant", other[dialogue.turns[-1].text])),
+        )
+        for dialogue in known
     ]
 
 

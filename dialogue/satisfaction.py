@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from statistics import mean
 
 from scipy import stats
 
@@ -23,6 +24,7 @@ class Satisfaction:
         high: upper end.
         conversations: how many named conversations it took part in.
         turns_per_conversation: its replies in them, on average; None where none is named.
+        words_per_turn: how much people wrote to it at a time, on average.
     """
 
     replies: int
@@ -32,6 +34,7 @@ class Satisfaction:
     high: float | None
     conversations: int
     turns_per_conversation: float | None
+    words_per_turn: float
 
 
 def satisfaction(
@@ -66,4 +69,5 @@ def _satisfaction(answers: list[Answer], ratings: Mapping[str, Rating]) -> Satis
         high=high,
         conversations=conversations,
         turns_per_conversation=len(named) / conversations if conversations else None,
+        words_per_turn=mean(len(answer.history[-1].text.split()) for answer in answers),
     )

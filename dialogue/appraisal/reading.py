@@ -1,4 +1,7 @@
-"""How likely a language model finds responses: after what was said before, and elsewhere."""
+"""How likely a language model finds responses, after what was said before and elsewhere.
+
+And whether it takes them for the next utterance: it has learned to say Yes or No after a response.
+"""
 
 from __future__ import annotations
 
@@ -6,17 +9,15 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from dialogue.appraisal.exchange import Exchange, View, tidy, view
+from dialogue.appraisal.transcript import Spoken, Transcriber
 from dialogue.encoding import Encoded
 from dialogue.metrics import Floats
 from dialogue.metrics.likelihood import Branch, Tree, log_likelihoods
 from dialogue.model import choose_precision
 
-_PREAMBLE = "Anna and Ben have a conversation.\n\n"
-_SPEAKERS = ("Anna", "Ben")
 _ELSEWHERE = (
     (),
     ("Hello, how are you?", "I'm fine, thank you.", "What have you been up to?"),
@@ -25,41 +26,42 @@ _ELSEWHERE = (
 """What a response is also read after: nothing, or two turns of which it knows nothing, or three
 where the other speaker's turn it is."""
 NUM_ELSEWHERE = len(_ELSEWHERE)
-_RESPONSE_TOKENS = 128
 _AT_ONCE = 64
+_SUREST = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
 class Likelihoods:
-    """Nats of N responses after their context [N], elsewhere [N, E], and how many tokens [N]."""
+    """Nats of N responses after their context [N], elsewhere [N, E], and how many tokens [N].
+
+    `next_utterance` [N] is the log-odds that a response is the one its context was given.
+    """
 
     after: Floats
     elsewhere: Floats
     counts: Floats
+    next_utterance: Floats
 
 
 @dataclass(frozen=True, slots=True)
 class _Reading:
     """What is read at once, and where each response's tokens are in the answer: part and place.
 
-    Part 0 of the answer is the trunk's, part n the n-th branch's.
+    Part 0 of the answer is the trunk's, part n the n-th branch's. The verdict on a response is the
+    last token of a part, `verdicts`, where one is asked for.
     """
 
     tree: Tree
     places: tuple[tuple[int, slice], ...]
+    verdicts: tuple[int, ...] = ()
 
 
 class Reader:
-    """A causal language model that reads exchanges as transcripts of two named people.
-
-    The first line says what they are: with it, and with names in place of letters, the same model
-    tells the real response from others much more often (docs/log.md, 2026-11-27).
-    """
+    """A causal language model that reads exchanges as transcripts."""
 
     def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> None:
-        self._model, self._tokenizer = model, tokenizer
-        begin = tokenizer.bos_token_id
-        self._start = [*([] if begin is None else [int(begin)]), *self._ids(_PREAMBLE)]
+        self._model = model
+        self._transcriber = Transcriber(tokenizer)
 
     def read(
         self, exchanges: Sequence[Exchange], advance: Callable[[int], None] = lambda _: None
@@ -72,13 +74,14 @@ class Reader:
         """
         views = [view(each.context) for each in exchanges]
         responses = [tidy(each.response) for each in exchanges]
-        after, counts = np.zeros((2, len(exchanges)))
+        after, counts, verdicts = np.zeros((3, len(exchanges)))
         elsewhere = np.zeros((len(exchanges), NUM_ELSEWHERE))
         for groups in _batches(_nested(views)):
             members = [index for group in groups for index in group]
             numbers = [views[index].first + len(views[index].turns) for index in members]
             said = [
-                self._turn(n, responses[index]) for n, index in zip(numbers, members, strict=True)
+                self._transcriber.turn(n, responses[index])
+                for n, index in zip(numbers, members, strict=True)
             ]
             turns = dict(zip(members, said, strict=True))
             readings = [self._after(views, turns, group) for group in groups]
@@ -92,81 +95,72 @@ class Reader:
             first = [tokens for own in found[: len(groups)] for tokens in own]
             after[members] = [tokens.sum() for tokens in first]
             counts[members] = [len(tokens) for tokens in first]
+            verdicts[members] = [
+                own[part][-1]
+                for reading, own in zip(readings, parts, strict=True)
+                for part in reading.verdicts
+            ]
             for column, own in enumerate(found[len(groups) :]):
                 elsewhere[members, column] = [tokens.sum() for tokens in own]
             advance(len(members))
-        return Likelihoods(after, elsewhere, counts)
+        share = np.clip(np.exp(verdicts), _SUREST, 1 - _SUREST)
+        return Likelihoods(after, elsewhere, counts, np.log(share / (1 - share)))
 
     def _after(
-        self,
-        views: Sequence[View],
-        responses: dict[int, tuple[list[int], list[int]]],
-        group: Sequence[int],
+        self, views: Sequence[View], responses: dict[int, Spoken], group: Sequence[int]
     ) -> _Reading:
-        """The first view as a transcript, each response after its part of it.
+        """The first view as a transcript, each response after its part of it, and its verdict.
 
         A response that is the transcript's own next turn is scored where it stands.
         """
         longest = views[group[0]]
-        turns = [self._turn(longest.first + n, text) for n, text in enumerate(longest.turns)]
-        ids, ends = self._transcript(turns)
+        turns = [
+            self._transcriber.turn(longest.first + n, text) for n, text in enumerate(longest.turns)
+        ]
+        ids, ends = self._transcriber.transcript(turns)
+        verdict = (self._transcriber.yes,)
         mask = np.zeros(len(ids), dtype=np.bool_)
         branches: list[Branch] = []
         stands: dict[int, tuple[int, int]] = {}
         for index in group:
             number = len(views[index].turns)
-            opening, said = responses[index]
-            if number < len(turns) and turns[number] == (opening, said):
-                first = ends[number] + len(opening)
-                mask[first : first + len(said)] = True
-                stands[index] = first, first + len(said)
+            response = responses[index]
+            if number < len(turns) and turns[number] == response:
+                first = ends[number] + len(response.opening)
+                mask[first : ends[number + 1]] = True
+                stands[index] = first, ends[number + 1]
+                branches.append(Branch(ends[number + 1], _scored((), verdict)))
             else:
-                branches.append(Branch(ends[number], _scored(opening, said)))
+                said = (*response.said, *verdict)
+                branches.append(Branch(ends[number], _scored(response.opening, said)))
         before = np.cumsum([0, *mask])
-        numbers = iter(range(1, len(branches) + 1))
         places = [
             (0, slice(*(int(before[place]) for place in stands[index])))
             if index in stands
-            else (next(numbers), slice(None))
-            for index in group
+            else (part, slice(0, -1))
+            for part, index in enumerate(group, start=1)
         ]
-        return _Reading(Tree(Encoded(ids, mask), tuple(branches)), tuple(places))
+        trunk = Encoded(ids, mask)
+        return _Reading(
+            Tree(trunk, tuple(branches)), tuple(places), tuple(range(1, len(branches) + 1))
+        )
 
     def _elsewhere(
-        self,
-        transcript: Sequence[str],
-        numbers: Sequence[int],
-        responses: Sequence[tuple[list[int], list[int]]],
+        self, transcript: Sequence[str], numbers: Sequence[int], responses: Sequence[Spoken]
     ) -> _Reading:
         """Every response, the number-th turn where it belongs, after turns that are not its own."""
-        ids, ends = self._transcript([self._turn(n, text) for n, text in enumerate(transcript)])
+        turns = [self._transcriber.turn(n, text) for n, text in enumerate(transcript)]
+        ids, ends = self._transcriber.transcript(turns)
         branches = tuple(
-            Branch(ends[2 + number % 2] if transcript else ends[0], _scored(*response))
+            Branch(
+                ends[2 + number % 2] if transcript else ends[0],
+                _scored(response.opening, response.said),
+            )
             for number, response in zip(numbers, responses, strict=True)
         )
         trunk = Encoded(ids, np.zeros(len(ids), dtype=np.bool_))
         places = tuple((part, slice(None)) for part in range(1, len(branches) + 1))
         return _Reading(Tree(trunk, branches), places)
-
-    def _transcript(
-        self, turns: Sequence[tuple[list[int], list[int]]]
-    ) -> tuple[NDArray[np.int64], list[int]]:
-        """Token ids, and where each turn begins and the last one ends."""
-        ids = [*self._start, *(i for turn in turns for part in turn for i in part)]
-        lengths = [len(opening) + len(said) for opening, said in turns]
-        ends = np.cumsum([len(self._start), *lengths])
-        return np.asarray(ids, dtype=np.int64), ends.tolist()
-
-    def _turn(self, number: int, text: str) -> tuple[list[int], list[int]]:
-        """The opening of a turn, which is never scored, and what is said with its end."""
-        return (
-            self._ids(f"{_SPEAKERS[number % 2]}:"),
-            [*self._ids(f" {text}")[: _RESPONSE_TOKENS - 1], *self._ids("\n")],
-        )
-
-    def _ids(self, text: str) -> list[int]:
-        ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False)
-        return ids
 
 
 def _nested(views: Sequence[View]) -> list[list[int]]:

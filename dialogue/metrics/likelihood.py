@@ -78,7 +78,7 @@ def log_likelihoods(
     with torch.inference_mode(), autocast(precision, model.device):
         llama = choose_llama(model) if trees else None
         for batch in length_batches(lengths, _TOKENS_PER_BATCH):
-            layouts = [_lay_out(trees[index]) for index in batch]
+            layouts = [lay_out(trees[index]) for index in batch]
             flat = _score(model, layouts) if llama is None else _score_packed(llama, layouts)
             for index, parts in zip(batch, _split(flat, layouts), strict=True):
                 results[index] = parts
@@ -87,7 +87,7 @@ def log_likelihoods(
 
 
 @dataclass(frozen=True, slots=True)
-class _Layout:
+class Layout:
     """One tree as a row of the T tokens that are read: of its trunk, then of its branches.
 
     `positions` [T] count from the beginning of what a token stands in. `columns` [S] hold the
@@ -112,7 +112,8 @@ class _Layout:
         return sees
 
 
-def _lay_out(tree: Tree) -> _Layout:
+def lay_out(tree: Tree) -> Layout:
+    """The tree as one row."""
     parts, positions, columns, targets = [], [], [], []
     branches = [Branch(0, tree.trunk), *tree.branches]
     first = 0
@@ -128,7 +129,7 @@ def _lay_out(tree: Tree) -> _Layout:
         columns.append(before[scored])
         targets.append(branch.tokens.ids[scored])
         first += length
-    return _Layout(
+    return Layout(
         ids=np.concatenate(
             [branch.tokens.ids[:length] for branch, length in zip(branches, lengths, strict=True)]
         ),
@@ -140,7 +141,7 @@ def _lay_out(tree: Tree) -> _Layout:
     )
 
 
-def _score_packed(llama: Llama, layouts: Sequence[_Layout]) -> Floats:
+def _score_packed(llama: Llama, layouts: Sequence[Layout]) -> Floats:
     """Log-likelihood of every scored token [S]: the trees lie end to end, without padding."""
     offsets = np.cumsum([0, *(len(layout.ids) for layout in layouts)])
     parts = [
@@ -171,8 +172,8 @@ def _score_packed(llama: Llama, layouts: Sequence[_Layout]) -> Floats:
     return _token_log_likelihoods(llama.logits, hidden, places, targets)
 
 
-def _score(model: PreTrainedModel, layouts: Sequence[_Layout]) -> Floats:
-    """The same by transformers' own forward pass: one row a tree, under a mask of its own."""
+def read_rows(model: PreTrainedModel, layouts: Sequence[Layout]) -> Tensor:
+    """Hidden states [B, T, H] by transformers' own forward pass: one row a tree, under its mask."""
     width = max(len(layout.ids) for layout in layouts)
     ids = np.zeros((len(layouts), width), dtype=np.int64)
     positions = np.zeros_like(ids)
@@ -184,18 +185,25 @@ def _score(model: PreTrainedModel, layouts: Sequence[_Layout]) -> Floats:
         positions[row, :length] = layout.positions
         sees[row, 0, :length, :length] = layout.sees()
     device = model.device
-    hidden = model.base_model(
+    states: Tensor = model.base_model(
         input_ids=torch.from_numpy(ids).to(device),
         position_ids=torch.from_numpy(positions).to(device),
         attention_mask=torch.from_numpy(sees).to(device),
         use_cache=False,
     ).last_hidden_state
+    return states
+
+
+def _score(model: PreTrainedModel, layouts: Sequence[Layout]) -> Floats:
+    """The same as `_score_packed`, for any model."""
+    hidden = read_rows(model, layouts)
+    width = hidden.shape[1]
     columns = [layout.columns + row * width for row, layout in enumerate(layouts)]
     asked, places = np.unique(np.concatenate(columns), return_inverse=True)
     head = model.get_output_embeddings()  # type: ignore[no-untyped-call]
     assert head is not None
     targets = np.concatenate([layout.targets for layout in layouts])
-    states = hidden.flatten(0, 1)[torch.from_numpy(asked).to(device)]
+    states = hidden.flatten(0, 1)[torch.from_numpy(asked).to(hidden.device)]
     return _token_log_likelihoods(head, states, places, targets)
 
 
@@ -219,7 +227,7 @@ def _token_log_likelihoods(
     return found
 
 
-def _split(flat: Floats, layouts: Sequence[_Layout]) -> list[list[Floats]]:
+def _split(flat: Floats, layouts: Sequence[Layout]) -> list[list[Floats]]:
     sizes = [size for layout in layouts for size in layout.sizes]
     pieces = iter(np.split(flat, np.cumsum(sizes)[:-1]))
     return [[next(pieces) for _ in layout.sizes] for layout in layouts]

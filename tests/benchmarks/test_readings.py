@@ -24,7 +24,9 @@ class Counting:
     ) -> Likelihoods:
         self.asked += [each.response for each in exchanges]
         sizes = np.array([float(len(each.response)) for each in exchanges])
-        return Likelihoods(-sizes, np.tile(-2 * sizes[:, None], (1, NUM_ELSEWHERE)), sizes)
+        return Likelihoods(
+            -sizes, np.tile(-2 * sizes[:, None], (1, NUM_ELSEWHERE)), sizes, sizes / 7
+        )
 
 
 def test_nothing_is_read_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -41,4 +43,5 @@ def test_nothing_is_read_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         assert np.array_equal(kept.after, found.after)
         assert np.array_equal(kept.elsewhere, found.elsewhere)
         assert np.array_equal(kept.counts, found.counts)
+        assert np.array_equal(kept.next_utterance, found.next_utterance)
     assert second.asked == ["hello there"]

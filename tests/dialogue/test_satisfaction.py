@@ -7,8 +7,8 @@ from dialogue.satisfaction import Satisfaction, satisfaction
 from dialogue.serving.store import Answer, Opinion, Rating
 
 
-def answer(name: str, version: str, conversation: str | None = None) -> Answer:
-    history = (Turn("user", "hi"),)
+def answer(name: str, version: str, conversation: str | None = None, said: str = "hi") -> Answer:
+    history = (Turn("user", "hello there, you"), Turn("assistant", "ho"), Turn("user", said))
     return Answer(
         name,
         "2026-11-24",
@@ -46,19 +46,20 @@ def test_versions_stand_apart_in_order_of_service() -> None:
     assert found["bot@1"].satisfied == found["bot@1"].high == 1.0
 
 
-def test_engagement_is_turns_of_named_conversations() -> None:
+def test_engagement_is_turns_of_named_conversations_and_words() -> None:
     answers = [
         answer("a", "1", "x"),
         answer("b", "1", "x"),
-        answer("c", "1", "y"),
-        answer("d", "1"),
+        answer("c", "1", "y", said="I live\nby the sea."),
+        answer("d", "1", said="why?"),
     ]
     found = satisfaction(answers, {})["bot@1"]
     assert (found.conversations, found.turns_per_conversation) == (2, 1.5)
+    assert found.words_per_turn == (1 + 1 + 5 + 1) / 4
 
 
 def test_nothing_said_of_it_is_no_opinion() -> None:
     assert satisfaction([], {}) == {}
     assert satisfaction([answer("a", "1")], {})["bot@1"] == Satisfaction(
-        1, 0, None, None, None, 0, None
+        1, 0, None, None, None, 0, None, 1.0
     )

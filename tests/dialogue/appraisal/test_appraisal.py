@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,15 +9,18 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from safetensors.numpy import load_file
 
 from dialogue.appraisal import (
     COMPOSITE,
     COPIED,
     FLOOR,
+    LEARNED,
     STANDARDS,
     Appraiser,
     Exchange,
     composite,
+    load_reader,
 )
 from dialogue.appraisal.meaning import Head, load_head
 from dialogue.appraisal.reading import Reader
@@ -86,6 +90,24 @@ def test_likelihoods_are_those_of_the_transcripts(tiny_model: Path, appraiser: A
     assert found["mutual_information"][0] == pytest.approx(wanted, abs=1e-3)
 
 
+def test_next_utterance_is_the_log_odds_of_yes(tiny_model: Path, appraiser: Appraiser) -> None:
+    """A response that stands in a longer transcript, and one that does not."""
+    model, tokenizer = load_model(tiny_model), load_tokenizer(tiny_model)
+
+    def log_odds(transcript: str) -> float:
+        start = [tokenizer.bos_token_id] if tokenizer.bos_token_id is not None else []
+        ids = start + tokenizer.encode(PREAMBLE + transcript, add_special_tokens=False)
+        yes = tokenizer.encode("Yes", add_special_tokens=False)[0]
+        with torch.no_grad():
+            share = float(model(torch.tensor([ids])).logits[0, -1].softmax(-1)[yes])
+        return math.log(share / (1 - share))
+
+    found = appraiser.appraise(EXCHANGES)["next_utterance"]
+    before = "Anna: hello there\nBen: hello, how are you?\n"
+    assert found[4] == pytest.approx(log_odds(before), abs=1e-3)
+    assert found[0] == pytest.approx(log_odds(f"{before}Anna: I am fine.\n"), abs=1e-3)
+
+
 def test_each_exchange_is_appraised_by_itself(appraiser: Appraiser) -> None:
     together = appraiser.appraise(EXCHANGES)
     for index, each in enumerate(EXCHANGES):
@@ -117,6 +139,22 @@ def test_the_head_is_there_and_is_that_of_the_encoder() -> None:
     assert head.latest.shape == head.earlier.shape == head.response.shape == (384, 128)
     with pytest.raises(ValueError, match="restore it with git"):
         load_head(Path(__file__).with_name("no.safetensors"))
+
+
+def test_what_the_reader_learned_is_there(
+    tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """30 layers of seven matrices; for another model, or where it is missing, it is an error."""
+    weights = load_file(LEARNED)
+    assert len(weights) == 2 * 7 * 30
+    assert {min(weight.shape) for weight in weights.values()} == {8}
+    tiny = (load_model(tiny_model), load_tokenizer(tiny_model))
+    monkeypatch.setattr("dialogue.appraisal.initial_model", lambda *_, seed: tiny)
+    with pytest.raises(ValueError, match="restore it with git"):
+        load_reader()
+    monkeypatch.setattr("dialogue.appraisal.LEARNED", tiny_model.with_name("none"))
+    with pytest.raises(ValueError, match="restore it with git"):
+        load_reader()
 
 
 def test_the_composite_is_in_spreads_of_real_responses() -> None:
