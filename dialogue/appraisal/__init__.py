@@ -91,7 +91,7 @@ class Standard:
 
 
 STANDARDS: dict[str, Standard] = {
-    "likelihood": Standard(-2.7, 1.0, 0.5),
+    "likelihood": Standard(-2.7, 1.0, 1.0),
     "mutual_information": Standard(2.5, 1.65, 1.0),
     "next_utterance": Standard(0.8, 1.55, 2.0),
     "fit": Standard(0.36, 0.19, 0.5),
