@@ -142,12 +142,13 @@ class Divergence:
         weights: NDArray[np.float64],
         temperature: float,
     ) -> None:
-        self._parent, self._weights, self._temperature = parent, weights, temperature
+        self._parent, self._examples = parent, examples
+        self._weights, self._temperature = weights, temperature
         self._counts = supervised_tokens(examples)
 
-    def reads(self, indices: tuple[int, ...]) -> NDArray[np.bool_]:
-        """The positions of the dialogues that are taught."""
-        return np.repeat(self._weights[list(indices)] > 0, self._counts[list(indices)])
+    def reads(self, indices: tuple[int, ...]) -> list[NDArray[np.bool_]]:
+        """What is taught of each."""
+        return [self._examples[index].mask & (self._weights[index] > 0) for index in indices]
 
     def on_batch(self, logits: Tensor, indices: tuple[int, ...]) -> Tensor | None:
         """Nats, summed over what is taught of the micro-batch."""

@@ -52,12 +52,10 @@ def test_each_dialogue_counts_with_its_weight(
     regularizer = Distill(made).regularizer(examples)
     assert regularizer is not None
     indices = (3, 0, 4, 2)
-    batch = collate([examples[index] for index in indices], made.pad_id)
+    sequences = [examples[index] for index in indices]
+    batch = collate(sequences, made.pad_id, regularizer.reads(indices))
     student = torch.randn(len(batch.targets), 296, generator=torch.Generator().manual_seed(1))
-    read = regularizer.reads(indices)
-    assert read is not None
-
-    found = regularizer.on_batch(student[torch.from_numpy(read)], indices)
+    found = regularizer.on_batch(student[batch.read], indices)
     wanted, start = 0.0, 0
     for index in indices:
         ids = torch.from_numpy(examples[index].ids)[None]
@@ -77,9 +75,7 @@ def test_the_teacher_is_not_asked_where_it_does_not_count(lesson: MakeRound) -> 
     )
     regularizer = Distill(made).regularizer(made.new)
     assert regularizer is not None
-    read = regularizer.reads((0,))
-    assert read is not None
-    assert not read.any()
+    assert collate([made.new[0]], made.pad_id, regularizer.reads((0,))).read is None
 
 
 def test_the_teacher_stays_what_the_parent_was(lesson: MakeRound) -> None:
