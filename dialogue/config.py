@@ -335,6 +335,8 @@ class Distill(Section):
     new: float = Field(ge=0)
     """Weight on each of the new domain's dialogues (LwF)."""
     temperature: float = Field(gt=0)
+    whole: bool
+    """Whether every token of such a dialogue is taught, what the user says too."""
 
 
 class Average(Section):

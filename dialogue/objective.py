@@ -5,11 +5,10 @@ A lifelong strategy may add terms of its own to it, by a `Regularizer`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
@@ -22,17 +21,17 @@ from dialogue.packing import Batch
 class Regularizer(Protocol):
     """What a lifelong strategy adds to the response loss."""
 
-    def reads(self, indices: tuple[int, ...]) -> NDArray[np.bool_] | None:
-        """Of the supervised positions of these examples, [S], those whose logits it is shown.
+    def reads(self, indices: tuple[int, ...]) -> Sequence[NDArray[np.bool_]] | None:
+        """Of each of these examples the tokens [T] that it is shown the logits for.
 
-        None where it is never shown any.
+        The first token has none. None where it is never shown any.
         """
 
     def on_batch(self, logits: Tensor, indices: tuple[int, ...]) -> Tensor | None:
         """Nats, summed over the micro-batch [scalar], added to its summed response loss.
 
         Args:
-            logits: fp32 [R, V] at the R positions that it `reads`, in their order.
+            logits: fp32 [R, V] for the R tokens that it `reads`, in their order.
             indices: the examples in the micro-batch.
         """
 
@@ -50,18 +49,17 @@ def summed_loss(
 ) -> tuple[Tensor, float]:
     """What a micro-batch adds to the loss of its step, and the response's part of it in nats.
 
-    The first is a scalar to differentiate. Logits exist all at once only where a regularizer reads
-    them.
+    The first is a scalar to differentiate. Logits exist all at once only where the regularizer
+    reads them, which the batch is collated with.
     """
-    states = forward.states(batch, border)
-    mask = None if regularizer is None else regularizer.reads(indices)
-    if regularizer is None or mask is None or not mask.any():
+    states, read = forward.states(batch, border), batch.read
+    if read is None:
         total = forward.loss(states, batch.targets)
         return total, float(total.detach())
-    read = torch.from_numpy(mask).to(states.device)
+    assert regularizer is not None, "logits are read by a regularizer"
     logits, targets = forward.logits(states[read]), batch.targets[read]
     total = functional.cross_entropy(logits, targets, reduction="sum")
-    if not mask.all():
+    if not read.all():
         total = total + forward.loss(states[~read], batch.targets[~read])
     extra = regularizer.on_batch(logits, indices)
     return total if extra is None else total + extra, float(total.detach())

@@ -19,6 +19,8 @@ from dialogue.shards import Shard
 
 _MULTIPLE = 16
 _BUCKET_BATCHES = 8
+_NO_TARGET = -100
+"""What torch's cross entropy passes over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,13 +28,15 @@ class Batch:
     """B sequences padded to T.
 
     `ids` int64 [B, T]; `rows`, `columns` int64 [S]: the S positions whose next token is
-    supervised; `targets` int64 [S]: those next tokens.
+    supervised, or whose logits are read; `targets` int64 [S]: those next tokens, −100 where they
+    are not supervised; `read` bool [S]: where logits are read, None where they are nowhere.
     """
 
     ids: torch.Tensor
     rows: torch.Tensor
     columns: torch.Tensor
     targets: torch.Tensor
+    read: torch.Tensor | None = None
 
     def to(self, device: torch.device) -> Batch:
         """The batch on another device."""
@@ -41,6 +45,7 @@ class Batch:
             rows=self.rows.to(device),
             columns=self.columns.to(device),
             targets=self.targets.to(device),
+            read=None if self.read is None else self.read.to(device),
         )
 
 
@@ -104,21 +109,32 @@ def plan_steps(
     return Plan(tuple(steps))
 
 
-def collate(sequences: Sequence[Encoded], pad_id: int) -> Batch:
-    """Pad sequences to one batch and list the positions that are supervised."""
+def collate(
+    sequences: Sequence[Encoded],
+    pad_id: int,
+    read: Sequence[NDArray[np.bool_]] | None = None,
+) -> Batch:
+    """Pad sequences to one batch and list the positions that are supervised or read.
+
+    Args:
+        sequences: at least one.
+        pad_id: a token id for padding.
+        read: of each sequence the tokens [T] that logits are read for; None for no token.
+    """
     width = _padded(max(len(sequence.ids) for sequence in sequences))
     ids = np.full((len(sequences), width), pad_id, dtype=np.int64)
-    learned = np.zeros((len(sequences), width), dtype=np.bool_)
     for row, sequence in enumerate(sequences):
         ids[row, : len(sequence.ids)] = sequence.ids
-        # Position t predicts token t + 1: the mask moves one to the left, the first token goes.
-        learned[row, : len(sequence.ids) - 1] = sequence.mask[1:]
-    rows, columns = np.nonzero(learned)
+    learned = _predicting([sequence.mask for sequence in sequences], width)
+    shown = np.zeros_like(learned) if read is None else _predicting(read, width)
+    rows, columns = np.nonzero(learned | shown)
+    targets = np.where(learned[rows, columns], ids[rows, columns + 1], _NO_TARGET)
     return Batch(
         ids=torch.from_numpy(ids),
         rows=torch.from_numpy(rows),
         columns=torch.from_numpy(columns),
-        targets=torch.from_numpy(ids[rows, columns + 1]),
+        targets=torch.from_numpy(targets),
+        read=torch.from_numpy(shown[rows, columns]) if shown.any() else None,
     )
 
 
@@ -134,6 +150,14 @@ def length_batches(
     """Indices of sequences in batches of like length, longest first: for scoring."""
     order = np.argsort(-np.asarray(lengths, dtype=np.int64), kind="stable")
     return _batches(order, np.asarray(lengths, dtype=np.int64), tokens_per_batch)
+
+
+def _predicting(masks: Sequence[NDArray[np.bool_]], width: int) -> NDArray[np.bool_]:
+    """The positions [B, T] before the marked tokens: position t predicts token t + 1."""
+    found = np.zeros((len(masks), width), dtype=np.bool_)
+    for row, mask in enumerate(masks):
+        found[row, : len(mask) - 1] = mask[1:]
+    return found
 
 
 def _shuffled_buckets(

@@ -12,7 +12,7 @@ import json
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 from itertools import groupby
 from pathlib import Path
 from types import TracebackType
@@ -112,6 +112,13 @@ def concatenate(shards: Sequence[Shard]) -> Shard:
         ids=tuple(name for shard in shards for name in shard.ids),
         domains=tuple(name for shard in shards for name in shard.domains),
     )
+
+
+def all_supervised(shard: Shard) -> Shard:
+    """The same sequences with every token supervised; no token is copied."""
+    one = np.uint8(1)
+    flats = (Flat(flat.tokens, np.broadcast_to(one, flat.mask.shape)) for flat in shard.flats)
+    return replace(shard, flats=tuple(flats))
 
 
 def pack(rows: Iterable[tuple[str, str, Encoded]], vocabulary_size: int) -> Shard:

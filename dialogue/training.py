@@ -373,7 +373,8 @@ class _Run:
 
     def _batch(self, indices: tuple[int, ...]) -> Batch:
         sequences = [self.examples[i] for i in indices]
-        return collate(sequences, self.pad_id).to(self.device)
+        read = None if self.regularizer is None else self.regularizer.reads(indices)
+        return collate(sequences, self.pad_id, read).to(self.device)
 
     def _save(self) -> None:
         moments = {

@@ -79,11 +79,11 @@ class Sum:
     def __init__(self, parts: Sequence[Regularizer]) -> None:
         self._parts = parts
 
-    def reads(self, indices: tuple[int, ...]) -> NDArray[np.bool_] | None:
-        """The positions of the only part that reads any."""
+    def reads(self, indices: tuple[int, ...]) -> Sequence[NDArray[np.bool_]] | None:
+        """The tokens of the only part that reads any."""
         masks = [part.reads(indices) for part in self._parts]
         given = [mask for mask in masks if mask is not None]
-        assert len(given) <= 1, "two regularizers would need each its own positions"
+        assert len(given) <= 1, "two regularizers would need each its own logits"
         return given[0] if given else None
 
     def on_batch(self, logits: Tensor, indices: tuple[int, ...]) -> Tensor | None:

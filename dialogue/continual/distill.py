@@ -4,7 +4,14 @@ On replayed dialogues this is dark experience replay with labels (Buzzega et al.
 the parent itself in place of stored logits; on the new domain's it is learning without forgetting
 (Li & Hoiem 2016). The first domain has nobody to learn from.
 
-Shapes: S supervised positions of a micro-batch, V vocabulary.
+Of a dialogue d with n supervised tokens the parent teaches m: those, or with `whole` all that have
+one before them. A step's loss is
+
+    ( Σ_supervised −log P(token) + Σ_d w_d · n_d / m_d · Σ_taught T² · KL_token ) / Σ_d n_d,
+
+so that a dialogue counts the same either way, and the user's words are never learned from the data.
+
+Shapes: S taught tokens of some dialogues, V vocabulary, H hidden size.
 """
 
 from __future__ import annotations
@@ -26,7 +33,7 @@ from dialogue.objective import Regularizer
 from dialogue.packing import collate, length_batches, supervised_tokens
 from dialogue.progress import Progress
 from dialogue.repeats import first_alike
-from dialogue.shards import Shard
+from dialogue.shards import Shard, all_supervised
 
 _KEPT_BYTES = 2**30
 _TOKENS_AT_ONCE = 4_096
@@ -40,20 +47,22 @@ class Distill(Strategy):
         settings = self.round.settings.distill
         if not self.round.memory.learned:
             return None
+        lessons = all_supervised(examples) if settings.whole else examples
         weights = self._weights(examples)
+        weights *= supervised_tokens(examples) / supervised_tokens(lessons)
         # What learns stays marked: the teacher is computed just as the learner is.
         teacher = copy.deepcopy(self.round.model)
         teacher.to(choose_device())  # type: ignore[arg-type]  # the wrapper's types hide it
         teacher.train(False)
         training = self.round.settings.training
         forward = choose_forward(teacher, choose_precision(training.precision), compiled=False)
-        parent = Parent(forward, examples, weights > 0, self.round.pad_id)
+        parent = Parent(forward, lessons, weights > 0, self.round.pad_id)
         if parent.pays(training.epochs):
             label = f"{self.round.domain}: what the parent says"
             bar = Progress(label, parent.tokens, "tokens", progress_stream())
             parent.keep(bar.advance)
             bar.finish()
-        return Divergence(parent, examples, weights, settings.temperature)
+        return Divergence(parent, lessons, weights, settings.temperature)
 
     def _weights(self, examples: Shard) -> NDArray[np.float64]:
         """Of every dialogue; the parent has not learned the new domain, in whatever form."""
@@ -67,17 +76,17 @@ class Distill(Strategy):
 class Parent:
     """What the parent says of some dialogues, read when it is asked for, or once and kept.
 
-    Kept are the last layer's states at the supervised positions [S, H], in the arithmetic's type:
+    Kept are the last layer's states [S, H] before the tokens it teaches, in the arithmetic's type:
     the logits that follow from them are V / H times as large.
     """
 
     def __init__(
-        self, forward: Forward, examples: Shard, taught: NDArray[np.bool_], pad_id: int
+        self, forward: Forward, lessons: Shard, taught: NDArray[np.bool_], pad_id: int
     ) -> None:
-        self._forward, self._examples, self._pad_id = forward, examples, pad_id
-        self._counts = supervised_tokens(examples)
+        self._forward, self._lessons, self._pad_id = forward, lessons, pad_id
+        self._counts = supervised_tokens(lessons)
         # A rehearsed dialogue can stand in a round several times, and is read once.
-        self._alike = first_alike(examples)
+        self._alike = first_alike(lessons)
         self._taught = np.flatnonzero(taught)
         self._different = np.unique(self._alike[taught])
         self._starts: dict[int, int] = {}
@@ -86,7 +95,7 @@ class Parent:
     @property
     def tokens(self) -> int:
         """Of the dialogues that differ."""
-        return int(self._examples.lengths[self._different].sum())
+        return int(self._lessons.lengths[self._different].sum())
 
     def pays(self, epochs: float) -> bool:
         """Whether a dialogue is read more than once, and there is room for what is kept."""
@@ -99,7 +108,7 @@ class Parent:
     def keep(self, advance: Callable[[int], None]) -> None:
         """Read every dialogue, once; `advance` is told how many tokens were read."""
         parts = []
-        lengths = self._examples.lengths[self._different]
+        lengths = self._lessons.lengths[self._different]
         start = 0
         for places in length_batches(lengths, _TOKENS_AT_ONCE):
             members = self._different[list(places)].tolist()
@@ -111,7 +120,7 @@ class Parent:
         self._states = torch.cat(parts)
 
     def logits(self, indices: Sequence[int]) -> Tensor:
-        """fp32 [S, V] at the supervised positions of some of the dialogues, in their order."""
+        """fp32 [S, V] for what is taught of some of the dialogues, in their order."""
         if self._states is None:
             return self._forward.logits(self._read(indices))
         spans = [
@@ -124,7 +133,7 @@ class Parent:
 
     @torch.no_grad()
     def _read(self, indices: Sequence[int]) -> Tensor:
-        sequences = [self._examples[index] for index in indices]
+        sequences = [self._lessons[index] for index in indices]
         return self._forward.states(collate(sequences, self._pad_id).to(self._forward.model.device))
 
 
@@ -138,16 +147,17 @@ class Divergence:
     def __init__(
         self,
         parent: Parent,
-        examples: Shard,
+        lessons: Shard,
         weights: NDArray[np.float64],
         temperature: float,
     ) -> None:
-        self._parent, self._weights, self._temperature = parent, weights, temperature
-        self._counts = supervised_tokens(examples)
+        self._parent, self._lessons = parent, lessons
+        self._weights, self._temperature = weights, temperature
+        self._counts = supervised_tokens(lessons)
 
-    def reads(self, indices: tuple[int, ...]) -> NDArray[np.bool_]:
-        """The positions of the dialogues that are taught."""
-        return np.repeat(self._weights[list(indices)] > 0, self._counts[list(indices)])
+    def reads(self, indices: tuple[int, ...]) -> list[NDArray[np.bool_]]:
+        """What is taught of each."""
+        return [self._lessons[index].mask & (self._weights[index] > 0) for index in indices]
 
     def on_batch(self, logits: Tensor, indices: tuple[int, ...]) -> Tensor | None:
         """Nats, summed over what is taught of the micro-batch."""

@@ -26,6 +26,7 @@ from dialogue.freezing import freeze
 from dialogue.log import SilentLog
 from dialogue.model import load_model
 from dialogue.objective import Regularizer
+from dialogue.shards import all_supervised
 from dialogue.training import Trained, train
 from tests.dialogue.test_training import SETTINGS, Killed, Steps, examples, fresh
 
@@ -83,8 +84,9 @@ def regularizer(tiny: Path, model: PreTrainedModel) -> Regularizer:
     weights = np.linspace(0.0, 2.0, len(examples()))
     anchors = {name: p.detach().clone() for name, p in model.named_parameters()}
     fisher = {name: torch.ones_like(p) for name, p in anchors.items()}
-    parent = Parent(teacher, examples(), weights > 0, pad_id=0)
-    return Sum([Divergence(parent, examples(), weights, 2.0), Penalty(fisher, anchors, 0.1)])
+    lessons = all_supervised(examples())
+    parent = Parent(teacher, lessons, weights > 0, pad_id=0)
+    return Sum([Divergence(parent, lessons, weights, 2.0), Penalty(fisher, anchors, 0.1)])
 
 
 def resumed(tiny: Path, folder: Path) -> list[int]:

@@ -53,7 +53,7 @@ def play(
     """One round, from the parent's files to the weights and memory it leaves."""
     model = load_model(tiny_model)
     freeze(model, finetune.freeze)
-    new = shard(domain, 12, tokens=12, seed=5)
+    new = shard(domain, 12, tokens=12, seed=5, supervised=5)
     lesson = Round(domain, new, memory, model, load_tokenizer(tiny_model), finetune)
     strategy = Combination(lesson)
     examples = strategy.prepare()
@@ -77,7 +77,8 @@ def test_a_killed_round_ends_as_if_it_had_not_been(
 ) -> None:
     changes = {"share": 0.3, "max_new_tokens": 24}
     parts = {"replay": {"share": 0.3}, "pseudo": changes, "lora": {"rank": 2}}
-    finetune = settings(strategy, **parts, training={"checkpoint_seconds": 1e-6})
+    parts |= {"distill": {"whole": True}, "training": {"checkpoint_seconds": 1e-6}}
+    finetune = settings(strategy, **parts)
     _, memory = play(
         tiny_model, tmp_path / "first", finetune, Memory(empty_shard()), SilentLog(), "chat"
     )

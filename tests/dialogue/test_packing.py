@@ -56,6 +56,23 @@ def test_collate_lists_what_predicts_the_supervised_tokens() -> None:
     assert batch.targets.tolist() == [6, 9]
 
 
+def test_what_is_read_is_listed_and_has_no_target_of_its_own() -> None:
+    """The first token is predicted by nothing; the second sequence is read nowhere."""
+    sequences = [
+        Encoded(np.array([5, 6, 7]), np.array([False, True, False])),
+        Encoded(np.array([8, 9]), np.array([True, True])),
+    ]
+    batch = collate(sequences, 0, read=[np.ones(3, dtype=np.bool_), np.zeros(2, dtype=np.bool_)])
+    assert batch.rows.tolist() == [0, 0, 1]
+    assert batch.columns.tolist() == [0, 1, 0]
+    assert batch.targets.tolist() == [6, -100, 9]
+    assert batch.read is not None
+    assert batch.read.tolist() == [True, True, False]
+    nowhere = collate(sequences, 0, read=[np.zeros(n, dtype=np.bool_) for n in (3, 2)])
+    assert nowhere.read is None
+    assert nowhere.targets.tolist() == collate(sequences, 0).targets.tolist()
+
+
 def test_scoring_batches_cover_everything_longest_first() -> None:
     batches = length_batches([3, 50, 20, 40], 64)
     assert sorted(i for batch in batches for i in batch) == [0, 1, 2, 3]

@@ -15,6 +15,7 @@ from dialogue.shards import (
     Part,
     Shard,
     ShardWriter,
+    all_supervised,
     concatenate,
     empty_shard,
     join_shards,
@@ -225,3 +226,18 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 def test_nothing_without_a_supervised_token_gets_in() -> None:
     with pytest.raises(ValueError, match="dialogue x: no supervised token"):
         pack([("x", "chat", encoded([1, 2], [1, 0]))], 300)
+
+
+def test_all_supervised_is_the_same_but_for_the_mask() -> None:
+    shard = concatenate(
+        [
+            pack([("a", "x", encoded([1, 2, 3], [0, 1, 0]))], 9),
+            pack([("b", "y", encoded([4, 5], [0, 1]))], 9),
+        ]
+    ).select([1, 0])
+    whole = all_supervised(shard)
+    assert (whole.ids, whole.domains) == (("b", "a"), ("y", "x"))
+    assert [whole[index].ids.tolist() for index in range(2)] == [[4, 5], [1, 2, 3]]
+    assert [whole[index].mask.tolist() for index in range(2)] == [[True] * 2, [True] * 3]
+    assert shard[1].mask.tolist() == [False, True, False]
+    assert whole.flats[0].tokens is shard.flats[0].tokens

@@ -15,13 +15,20 @@ from dialogue.shards import Shard, pack
 ROOT = Path(__file__).parents[3]
 
 
-def shard(domain: str, number: int, tokens: int = 10, seed: int | None = None) -> Shard:
-    """Equal dialogues, or random ones where a seed is given; every token is supervised."""
+def shard(
+    domain: str,
+    number: int,
+    tokens: int = 10,
+    seed: int | None = None,
+    supervised: int | None = None,
+) -> Shard:
+    """Equal dialogues, or random ones where a seed is given; all or the last are supervised."""
     generator = np.random.default_rng(seed)
     rows = []
     for index in range(number):
         ids = np.arange(3, 3 + tokens) if seed is None else generator.integers(3, 290, tokens)
-        rows.append((f"{domain}-{index}", domain, Encoded(ids, np.ones(tokens, dtype=np.bool_))))
+        mask = np.arange(tokens) >= tokens - (tokens if supervised is None else supervised)
+        rows.append((f"{domain}-{index}", domain, Encoded(ids, mask)))
     return pack(rows, 300)
 
 

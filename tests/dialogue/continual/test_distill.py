@@ -2,15 +2,20 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from torch.nn.functional import cross_entropy, kl_div
 
+from dialogue.config import Freeze
 from dialogue.continual import distill
 from dialogue.continual.distill import Distill, Divergence, Parent, distillation
 from dialogue.continual.memory import Memory
 from dialogue.forward import choose_forward
+from dialogue.model import load_model
+from dialogue.objective import summed_loss
 from dialogue.packing import collate
 from dialogue.shards import concatenate, empty_shard
 from tests.dialogue.continual.conftest import MakeRound
@@ -52,22 +57,80 @@ def test_each_dialogue_counts_with_its_weight(
     regularizer = Distill(made).regularizer(examples)
     assert regularizer is not None
     indices = (3, 0, 4, 2)
-    batch = collate([examples[index] for index in indices], made.pad_id)
+    sequences = [examples[index] for index in indices]
+    batch = collate(sequences, made.pad_id, regularizer.reads(indices))
     student = torch.randn(len(batch.targets), 296, generator=torch.Generator().manual_seed(1))
-    read = regularizer.reads(indices)
-    assert read is not None
-
-    found = regularizer.on_batch(student[torch.from_numpy(read)], indices)
+    found = regularizer.on_batch(student[batch.read], indices)
     wanted, start = 0.0, 0
     for index in indices:
         ids = torch.from_numpy(examples[index].ids)[None]
         teacher = made.model(ids).logits[0, :-1]
         own = student[start : start + len(teacher)]
         start += len(teacher)
-        kl = torch.nn.functional.kl_div(own.log_softmax(-1), teacher.softmax(-1), reduction="sum")
+        kl = kl_div(own.log_softmax(-1), teacher.softmax(-1), reduction="sum")
         wanted += float(kl.detach()) * (new if index < 3 else replayed)
     assert found is not None
     assert float(found) == pytest.approx(wanted, rel=1e-4)
+
+
+@pytest.mark.parametrize("is_whole", [False, True])
+@pytest.mark.parametrize("is_kept", [False, True])
+def test_the_loss_is_the_sum_that_is_written_above(
+    lesson: MakeRound, monkeypatch: pytest.MonkeyPatch, is_whole: bool, is_kept: bool
+) -> None:
+    """By transformers' own logits: −Σ log P of 3 tokens a dialogue, and w n/m Σ KL over 3 or 8."""
+    monkeypatch.setattr(distill, "_KEPT_BYTES", 2**20 if is_kept else 0)
+    made = lesson(
+        new=shard("home", 2, tokens=7, seed=1, supervised=3),
+        memory=Memory(empty_shard(), learned=("chat",)),
+        finetune=settings("distill", distill={"replayed": 5.0, "new": 0.0, "whole": is_whole}),
+        frozen=Freeze(top_layers=1, embeddings=True, norms=False),
+    )
+    examples = concatenate([made.new, shard("chat", 2, tokens=9, seed=2, supervised=3)])
+    regularizer = Distill(made).regularizer(examples)
+    assert regularizer is not None
+    teacher = load_model(Path(made.model.name_or_path))
+    with torch.no_grad():
+        made.model.base_model.layers[-1].mlp.down_proj.weight.mul_(300.0)
+    forward = choose_forward(made.model, "fp32", compiled=False)
+
+    def loss(indices: tuple[int, ...], *, known: bool) -> tuple[float, float]:
+        sequences = [examples[index] for index in indices]
+        batch = collate(sequences, made.pad_id, regularizer.reads(indices))
+        border = forward.border(batch.ids) if known else None
+        total, nats = summed_loss(
+            forward, batch, border=border, regularizer=regularizer, indices=indices
+        )
+        return float(total.detach()), nats
+
+    nats = divergence = 0.0
+    for index in range(4):
+        ids = torch.from_numpy(examples[index].ids)
+        with torch.no_grad():
+            said, taught = made.model(ids[None]).logits[0, :-1], teacher(ids[None]).logits[0, :-1]
+        nats += float(cross_entropy(said[-3:], ids[-3:], reduction="sum"))
+        if index >= 2:
+            each = kl_div(said.log_softmax(-1), taught.softmax(-1), reduction="none").sum(-1)
+            divergence += 5.0 * float(3 / 8 * each.sum() if is_whole else each[-3:].sum())
+    assert divergence > 0.1, "there is something to learn"
+    wanted = pytest.approx((nats + divergence, nats), rel=1e-4)
+    assert loss((3, 0, 2, 1), known=False) == wanted
+    assert loss((3, 0, 2, 1), known=True) == wanted
+    assert np.sum([loss((index,), known=False) for index in range(4)], axis=0) == wanted
+
+
+def test_where_everything_is_supervised_whole_changes_no_bit(lesson: MakeRound) -> None:
+    memory = Memory(empty_shard(), learned=("chat",))
+    found = []
+    for is_whole in (False, True):
+        made = lesson(memory=memory, finetune=settings("distill", distill={"whole": is_whole}))
+        examples = concatenate([made.new, shard("chat", 3, tokens=9, seed=2)])
+        regularizer = Distill(made).regularizer(examples)
+        assert regularizer is not None
+        batch = collate([examples[12], examples[14]], made.pad_id, regularizer.reads((12, 14)))
+        student = torch.randn(len(batch.targets), 296, generator=torch.Generator().manual_seed(1))
+        found.append(regularizer.on_batch(student, (12, 14)))
+    assert torch.equal(*found)
 
 
 def test_the_teacher_is_not_asked_where_it_does_not_count(lesson: MakeRound) -> None:
@@ -77,9 +140,7 @@ def test_the_teacher_is_not_asked_where_it_does_not_count(lesson: MakeRound) -> 
     )
     regularizer = Distill(made).regularizer(made.new)
     assert regularizer is not None
-    read = regularizer.reads((0,))
-    assert read is not None
-    assert not read.any()
+    assert collate([made.new[0]], made.pad_id, regularizer.reads((0,))).read is None
 
 
 def test_the_teacher_stays_what_the_parent_was(lesson: MakeRound) -> None:
