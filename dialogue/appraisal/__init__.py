@@ -132,7 +132,10 @@ class Appraiser:
         found = {
             "likelihood": read.after / read.counts,
             "mutual_information": (read.after - read.elsewhere.mean(1)) / np.sqrt(read.counts),
-            "next_utterance": read.next_utterance,
+            # Of what nothing stands before, the reader has learned nothing.
+            "next_utterance": np.where(
+                [bool(each.context) for each in exchanges], read.next_utterance, 0.0
+            ),
             "turn_similarity": similarity,
             "fit": fit,
             COPIED: np.array([copied(each) for each in exchanges]),

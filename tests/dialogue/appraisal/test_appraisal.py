@@ -104,6 +104,7 @@ def test_next_utterance_is_the_log_odds_of_yes(tiny_model: Path, appraiser: Appr
 
     found = appraiser.appraise(EXCHANGES)["next_utterance"]
     before = "Anna: hello there\nBen: hello, how are you?\n"
+    assert found[1] == 0.0, "nothing before it"
     assert found[4] == pytest.approx(log_odds(before), abs=1e-5)
     assert found[0] == pytest.approx(log_odds(f"{before}Anna: I am fine.\n"), abs=1e-5)
 
