@@ -6,7 +6,7 @@ every turn, and after a response whether it is the next utterance or another one
 (next utterance classification, Lowe et al. 2015; `_lessons.py` says which others). Of what they
 learned the part of half their rank is kept, the best there is (Eckart and Young 1936).
 
-    python -m benchmarks.fit_reader           # a GPU: minutes; two cores: four hours
+    python -m benchmarks.fit_reader           # a GPU: minutes; two cores: some four hours
     python -m benchmarks.fit_reader --quick   # fewer chats, and writes nothing
 """
 

@@ -47,13 +47,11 @@ class Likelihoods:
 class _Reading:
     """What is read at once, and where each response's tokens are in the answer: part and place.
 
-    Part 0 of the answer is the trunk's, part n the n-th branch's. The verdict on a response is the
-    last token of a part, `verdicts`, where one is asked for.
+    Part 0 of the answer is the trunk's, part n the n-th branch's.
     """
 
     tree: Tree
     places: tuple[tuple[int, slice], ...]
-    verdicts: tuple[int, ...] = ()
 
 
 class Reader:
@@ -74,7 +72,7 @@ class Reader:
         """
         views = [view(each.context) for each in exchanges]
         responses = [tidy(each.response) for each in exchanges]
-        after, counts, verdicts = np.zeros((3, len(exchanges)))
+        after, counts, yes = np.zeros((3, len(exchanges)))
         elsewhere = np.zeros((len(exchanges), NUM_ELSEWHERE))
         for groups in _batches(_nested(views)):
             members = [index for group in groups for index in group]
@@ -95,21 +93,18 @@ class Reader:
             first = [tokens for own in found[: len(groups)] for tokens in own]
             after[members] = [tokens.sum() for tokens in first]
             counts[members] = [len(tokens) for tokens in first]
-            verdicts[members] = [
-                own[part][-1]
-                for reading, own in zip(readings, parts, strict=True)
-                for part in reading.verdicts
-            ]
+            # After its context each response has a branch of its own, which ends in the answer.
+            yes[members] = [branch[-1] for own in parts[: len(groups)] for branch in own[1:]]
             for column, own in enumerate(found[len(groups) :]):
                 elsewhere[members, column] = [tokens.sum() for tokens in own]
             advance(len(members))
-        share = np.clip(np.exp(verdicts), _SUREST, 1 - _SUREST)
+        share = np.clip(np.exp(yes), _SUREST, 1 - _SUREST)
         return Likelihoods(after, elsewhere, counts, np.log(share / (1 - share)))
 
     def _after(
         self, views: Sequence[View], responses: dict[int, Spoken], group: Sequence[int]
     ) -> _Reading:
-        """The first view as a transcript, each response after its part of it, and its verdict.
+        """The first view as a transcript, each response after its part of it, and then Yes.
 
         A response that is the transcript's own next turn is scored where it stands.
         """
@@ -118,7 +113,7 @@ class Reader:
             self._transcriber.turn(longest.first + n, text) for n, text in enumerate(longest.turns)
         ]
         ids, ends = self._transcriber.transcript(turns)
-        verdict = (self._transcriber.yes,)
+        answer = (self._transcriber.yes,)
         mask = np.zeros(len(ids), dtype=np.bool_)
         branches: list[Branch] = []
         stands: dict[int, tuple[int, int]] = {}
@@ -129,9 +124,9 @@ class Reader:
                 first = ends[number] + len(response.opening)
                 mask[first : ends[number + 1]] = True
                 stands[index] = first, ends[number + 1]
-                branches.append(Branch(ends[number + 1], _scored((), verdict)))
+                branches.append(Branch(ends[number + 1], _scored((), answer)))
             else:
-                said = (*response.said, *verdict)
+                said = (*response.said, *answer)
                 branches.append(Branch(ends[number], _scored(response.opening, said)))
         before = np.cumsum([0, *mask])
         places = [
@@ -140,10 +135,7 @@ class Reader:
             else (part, slice(0, -1))
             for part, index in enumerate(group, start=1)
         ]
-        trunk = Encoded(ids, mask)
-        return _Reading(
-            Tree(trunk, tuple(branches)), tuple(places), tuple(range(1, len(branches) + 1))
-        )
+        return _Reading(Tree(Encoded(ids, mask), tuple(branches)), tuple(places))
 
     def _elsewhere(
         self, transcript: Sequence[str], numbers: Sequence[int], responses: Sequence[Spoken]
