@@ -19,7 +19,7 @@ from transformers import LlamaForCausalLM, PreTrainedModel
 
 from dialogue.attention import causal_attention
 from dialogue.compilation import compiled as compiled_once
-from dialogue.head import summed_nats
+from dialogue.head import OutputLayer, Teacher, summed_nats, taught_nats
 from dialogue.model import Precision, autocast
 from dialogue.packing import Batch
 
@@ -62,23 +62,26 @@ class Forward:
 
     def logits(self, states: Tensor) -> Tensor:
         """fp32 logits [S, V] of states [S, H]."""
-        head = self._head
-        bias = None if head.bias is None else head.bias.to(self.dtype)
-        return functional.linear(states.to(self.dtype), head.weight.to(self.dtype), bias).float()
+        return self.layer.to(self.dtype).logits(states.to(self.dtype)).float()
 
     def loss(self, states: Tensor, targets: Tensor) -> Tensor:
-        """Nats of all targets [S], summed; without a bias, the logits never exist all at once."""
-        if self._head.bias is not None:
-            return functional.cross_entropy(self.logits(states), targets, reduction="sum")
-        return summed_nats(
-            states.to(self.dtype), self._head.weight, targets, compile_it=self.compiled
+        """Nats of all targets [S], summed; the logits never exist all at once."""
+        return summed_nats(states.to(self.dtype), self.layer, targets, compile_it=self.compiled)
+
+    def taught_loss(
+        self, states: Tensor, targets: Tensor, teacher: Teacher
+    ) -> tuple[Tensor, Tensor]:
+        """As `taught_nats`, which see."""
+        return taught_nats(
+            states.to(self.dtype), self.layer, targets, teacher, compile_it=self.compiled
         )
 
     @property
-    def _head(self) -> nn.Linear:
+    def layer(self) -> OutputLayer:
+        """The output layer."""
         head = self.model.get_output_embeddings()  # type: ignore[no-untyped-call]
         assert isinstance(head, nn.Linear)
-        return head
+        return OutputLayer(head.weight, head.bias)
 
 
 class LlamaForward(Forward):

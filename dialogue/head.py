@@ -1,13 +1,14 @@
-"""The output layer and its cross entropy, a few rows at a time.
+"""The output layer, its cross entropy, and its divergence from a teacher's, a few rows at a time.
 
 Logits [S, V] of a real vocabulary are the largest tensor of a training step, and their gradient
 the second largest. Here each chunk of rows gives its nats and its gradients while its logits are
 still in the caches (as Liger Kernel does, Hsu et al. 2024, arXiv:2410.10989); no more of them
-ever exist. Shapes: S rows, H hidden size, V vocabulary.
+ever exist, the teacher's neither. Shapes: S rows, H hidden size, V vocabulary.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -15,6 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from dialogue.compilation import compiled
+from dialogue.packing import NO_TARGET
 
 _LOGITS_AT_ONCE = 1 << 22
 _LOGITS_AT_ONCE_COMPILED = 1 << 24
@@ -22,19 +24,86 @@ _LOGITS_AT_ONCE_COMPILED = 1 << 24
 _MIN_ROWS = 128
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class OutputLayer:
+    """Logits = states · weightᵀ + bias: weight [V, H], bias [V] or None, of any type."""
+
+    weight: Tensor
+    bias: Tensor | None = None
+
+    @property
+    def learns(self) -> bool:
+        """Whether any of it does."""
+        return self.weight.requires_grad or (self.bias is not None and self.bias.requires_grad)
+
+    def to(self, dtype: torch.dtype) -> OutputLayer:
+        """The same in another type."""
+        return OutputLayer(
+            self.weight.to(dtype), None if self.bias is None else self.bias.to(dtype)
+        )
+
+    def logits(self, states: Tensor) -> Tensor:
+        """[S, V] of states [S, H] of the same type."""
+        return functional.linear(states, self.weight, self.bias)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Teacher:
+    """What a teacher says of S rows, and how much each counts.
+
+    To the loss Σ_s w_s · T² · KL(softmax(z_teacher / T) ‖ softmax(z / T)) in nats is added. The
+    factor T² keeps the gradient's size whatever T (Hinton et al. 2015, arXiv:1503.02531); as T
+    grows, each becomes half the mean square of the difference of centred logits: DER's loss.
+
+    `states` [S, H] are in the type the products are made in, `weights` fp32 [S] are w; `layer` is
+    None where it is the learner's own, which is frozen.
+    """
+
+    states: Tensor
+    weights: Tensor
+    temperature: float
+    layer: OutputLayer | None = None
+
+
 def summed_nats(
-    states: Tensor, weight: Tensor, targets: Tensor, *, compile_it: bool = False
+    states: Tensor, layer: OutputLayer, targets: Tensor, *, compile_it: bool = False
 ) -> Tensor:
     """−Σ log P(target | state), fp32 scalar.
 
     Args:
         states: [S, H], in the type the products are made in.
-        weight: [V, H], of any type.
+        layer: makes logits of them.
         targets: int64 [S].
         compile_it: whether torch compiles what follows the logits.
     """
-    total: Tensor = _SummedNats.apply(states, weight, targets, compile_it)  # type: ignore[no-untyped-call]
+    total: Tensor
+    total, _ = _SummedNats.apply(  # type: ignore[no-untyped-call]
+        states, layer.weight, layer.bias, targets, None, compile_it
+    )
     return total
+
+
+def taught_nats(
+    states: Tensor,
+    layer: OutputLayer,
+    targets: Tensor,
+    teacher: Teacher,
+    *,
+    compile_it: bool = False,
+) -> tuple[Tensor, Tensor]:
+    """The cross entropy and what the teacher adds to it; and the former alone, without a gradient.
+
+    Args:
+        states: [S, H], in the type the products are made in.
+        layer: makes logits of them.
+        targets: int64 [S]; `NO_TARGET` where a row has none.
+        teacher: of the same rows.
+        compile_it: whether torch compiles what follows the logits.
+    """
+    total, nats = _SummedNats.apply(  # type: ignore[no-untyped-call]
+        states, layer.weight, layer.bias, targets, teacher, compile_it
+    )
+    return total, nats
 
 
 def chunk_rows(vocabulary_size: int, *, compile_it: bool = False) -> int:
@@ -43,11 +112,35 @@ def chunk_rows(vocabulary_size: int, *, compile_it: bool = False) -> int:
     return max(_MIN_ROWS, at_once // vocabulary_size)
 
 
-def _log_sums(logits: Tensor) -> tuple[Tensor, Tensor]:
+def _errors(logits: Tensor) -> tuple[Tensor, Tensor]:
     """Of logits [S, V]: the logarithms of their exponentials' sums, fp32 [S], and their softmax."""
     exact = logits.float()
     sums = torch.logsumexp(exact, dim=-1, keepdim=True)
     return sums.squeeze(1), (exact - sums).exp().to(logits.dtype)
+
+
+def _taught_errors(
+    logits: Tensor, taught: Tensor, counts: Tensor, weights: Tensor, temperature: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Also of the teacher's logits [S, V], with 1 or 0 for a target [S] and the divergence's w [S].
+
+    The logarithms of the sums; w · T² · KL, fp32 [S]; and the gradient [S, V] of all but −log P's
+    own logit: counts · softmax(z) + w · T · (softmax(z / T) − softmax(z_teacher / T)).
+    """
+    exact = logits.float()
+    sums = torch.logsumexp(exact, dim=-1, keepdim=True)
+    wanted = torch.log_softmax(taught.float() / temperature, dim=-1)
+    if temperature == 1.0:
+        found = exact - sums
+        error = (counts + weights)[:, None] * found.exp()
+    else:
+        found = torch.log_softmax(exact / temperature, dim=-1)
+        error = counts[:, None] * (exact - sums).exp()
+        error += (weights * temperature)[:, None] * found.exp()
+    said = wanted.exp()
+    divergence = (said * (wanted - found)).sum(-1)
+    error -= (weights * temperature)[:, None] * said
+    return sums.squeeze(1), weights * temperature**2 * divergence, error.to(logits.dtype)
 
 
 class _SummedNats(torch.autograd.Function):
@@ -55,38 +148,66 @@ class _SummedNats(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, states: Tensor, weight: Tensor, targets: Tensor, compile_it: bool
-    ) -> Tensor:
-        wants_states, wants_weight, *_ = ctx.needs_input_grad
-        cast = weight.to(states.dtype)
+        ctx: Any,
+        states: Tensor,
+        weight: Tensor,
+        bias: Tensor | None,
+        targets: Tensor,
+        teacher: Teacher | None,
+        compile_it: bool,
+    ) -> tuple[Tensor, Tensor]:
+        wants_states, wants_weight, wants_bias, *_ = ctx.needs_input_grad
+        layer = OutputLayer(weight, bias).to(states.dtype)
+        if teacher is not None and teacher.layer is not None:
+            teacher = replace(teacher, layer=teacher.layer.to(states.dtype))
+        errors = compiled(_errors) if compile_it else _errors
+        taught_errors = compiled(_taught_errors) if compile_it else _taught_errors
         rows = chunk_rows(len(weight), compile_it=compile_it)
-        total = torch.zeros((), device=states.device)
+        nats, divergence = torch.zeros((2,), device=states.device)
         to_states = torch.empty_like(states) if wants_states else None
         to_weight = torch.zeros_like(weight, dtype=torch.float32) if wants_weight else None
+        to_bias = (
+            torch.zeros_like(bias, dtype=torch.float32) if wants_bias and bias is not None else None
+        )
         for start in range(0, len(states), rows):
-            part, aim = states[start : start + rows], targets[start : start + rows, None]
-            logits = functional.linear(part, cast)
-            if to_states is None and to_weight is None:
-                total += functional.cross_entropy(logits.float(), aim[:, 0], reduction="sum")
-                continue
-            sums, error = (compiled(_log_sums) if compile_it else _log_sums)(logits)
-            total += sums.sum() - logits.gather(1, aim).float().sum()
-            error[torch.arange(len(aim), device=aim.device), aim[:, 0]] -= 1.0
+            chunk = slice(start, start + rows)
+            part, targeted = states[chunk], targets[chunk] != NO_TARGET
+            aim = targets[chunk].clamp(min=0)[:, None]
+            logits = layer.logits(part)
+            if teacher is None:
+                sums, error = errors(logits)
+            else:
+                sums, added, error = taught_errors(
+                    logits,
+                    (teacher.layer or layer).logits(teacher.states[chunk]),
+                    targeted.float(),
+                    teacher.weights[chunk],
+                    teacher.temperature,
+                )
+                divergence += added.sum()
+            nats += ((sums - logits.gather(1, aim)[:, 0].float()) * targeted).sum()
+            error.scatter_add_(1, aim, -targeted[:, None].to(error.dtype))
             if to_states is not None:
-                to_states[start : start + rows] = error @ cast
+                to_states[chunk] = error @ layer.weight
             if to_weight is not None:
                 to_weight += error.T @ part
-        ctx.save_for_backward(to_states, to_weight)
-        ctx.weight_type = weight.dtype
-        return total
+            if to_bias is not None:
+                to_bias += error.float().sum(0)
+        ctx.save_for_backward(to_states, to_weight, to_bias)
+        ctx.types = weight.dtype, None if bias is None else bias.dtype
+        ctx.mark_non_differentiable(nats)
+        return nats + divergence, nats
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
-        (scale,) = gradients
-        to_states, to_weight = ctx.saved_tensors
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        scale, _ = gradients
+        to_states, to_weight, to_bias = ctx.saved_tensors
+        weight_type, bias_type = ctx.types
         return (
             None if to_states is None else to_states * scale.to(to_states.dtype),
-            None if to_weight is None else (to_weight * scale).to(ctx.weight_type),
+            None if to_weight is None else (to_weight * scale).to(weight_type),
+            None if to_bias is None else (to_bias * scale).to(bias_type),
+            None,
             None,
             None,
         )

@@ -15,6 +15,7 @@ from torch.nn import functional
 from transformers import PreTrainedModel
 
 from dialogue.forward import Forward
+from dialogue.head import Teacher
 from dialogue.packing import Batch
 
 
@@ -22,18 +23,13 @@ class Regularizer(Protocol):
     """What a lifelong strategy adds to the response loss."""
 
     def reads(self, indices: tuple[int, ...]) -> Sequence[NDArray[np.bool_]] | None:
-        """Of each of these examples the tokens [T] that it is shown the logits for.
+        """Of each of these examples the tokens [T] that a teacher has something to say of.
 
-        The first token has none. None where it is never shown any.
+        The first token has none. None where there is no teacher.
         """
 
-    def on_batch(self, logits: Tensor, indices: tuple[int, ...]) -> Tensor | None:
-        """Nats, summed over the micro-batch [scalar], added to its summed response loss.
-
-        Args:
-            logits: fp32 [R, V] for the R tokens that it `reads`, in their order.
-            indices: the examples in the micro-batch.
-        """
+    def teacher(self, indices: tuple[int, ...]) -> Teacher | None:
+        """What it says of the tokens that are read of these examples, in their order."""
 
     def on_step(self, parameters: Mapping[str, Tensor]) -> Tensor | None:
         """Added once per optimizer step to the mean loss [scalar]; the parameters that learn."""
@@ -49,20 +45,19 @@ def summed_loss(
 ) -> tuple[Tensor, float]:
     """What a micro-batch adds to the loss of its step, and the response's part of it in nats.
 
-    The first is a scalar to differentiate. Logits exist all at once only where the regularizer
-    reads them, which the batch is collated with.
+    The first is a scalar to differentiate.
     """
     states, read = forward.states(batch, border), batch.read
     if read is None:
         total = forward.loss(states, batch.targets)
         return total, float(total.detach())
-    assert regularizer is not None, "logits are read by a regularizer"
-    logits, targets = forward.logits(states[read]), batch.targets[read]
-    total = functional.cross_entropy(logits, targets, reduction="sum")
+    teacher = None if regularizer is None else regularizer.teacher(indices)
+    assert teacher is not None, "what is read is read by a teacher"
+    total, nats = forward.taught_loss(states[read], batch.targets[read], teacher)
     if not read.all():
-        total = total + forward.loss(states[~read], batch.targets[~read])
-    extra = regularizer.on_batch(logits, indices)
-    return total if extra is None else total + extra, float(total.detach())
+        others = forward.loss(states[~read], batch.targets[~read])
+        total, nats = total + others, nats + others.detach()
+    return total, float(nats)
 
 
 def negative_log_likelihood(model: PreTrainedModel, batch: Batch) -> Tensor:

@@ -19,7 +19,7 @@ from dialogue.shards import Shard
 
 _MULTIPLE = 16
 _BUCKET_BATCHES = 8
-_NO_TARGET = -100
+NO_TARGET = -100
 """What torch's cross entropy passes over."""
 
 
@@ -128,7 +128,7 @@ def collate(
     learned = _predicting([sequence.mask for sequence in sequences], width)
     shown = np.zeros_like(learned) if read is None else _predicting(read, width)
     rows, columns = np.nonzero(learned | shown)
-    targets = np.where(learned[rows, columns], ids[rows, columns + 1], _NO_TARGET)
+    targets = np.where(learned[rows, columns], ids[rows, columns + 1], NO_TARGET)
     return Batch(
         ids=torch.from_numpy(ids),
         rows=torch.from_numpy(rows),

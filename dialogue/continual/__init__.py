@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -20,8 +21,11 @@ from dialogue.continual.naive import Naive
 from dialogue.continual.pseudo import Pseudo
 from dialogue.continual.replay import Replay
 from dialogue.continual.strategy import Round, Strategy
+from dialogue.head import Teacher
 from dialogue.objective import Regularizer
 from dialogue.shards import Shard, concatenate
+
+_Found = TypeVar("_Found")
 
 STRATEGIES: dict[StrategyName, type[Strategy]] = {
     "naive": Naive,
@@ -80,22 +84,21 @@ class Sum:
         self._parts = parts
 
     def reads(self, indices: tuple[int, ...]) -> Sequence[NDArray[np.bool_]] | None:
-        """The tokens of the only part that reads any."""
-        masks = [part.reads(indices) for part in self._parts]
-        given = [mask for mask in masks if mask is not None]
-        assert len(given) <= 1, "two regularizers would need each its own logits"
-        return given[0] if given else None
+        """The tokens of the only part that has a teacher."""
+        return _only([part.reads(indices) for part in self._parts])
 
-    def on_batch(self, logits: Tensor, indices: tuple[int, ...]) -> Tensor | None:
-        """Nats of that part."""
-        parts = [part for part in self._parts if part.reads(indices) is not None]
-        return _total([part.on_batch(logits, indices) for part in parts])
+    def teacher(self, indices: tuple[int, ...]) -> Teacher | None:
+        """That part's."""
+        return _only([part.teacher(indices) for part in self._parts])
 
     def on_step(self, parameters: Mapping[str, Tensor]) -> Tensor | None:
         """The scalars of all parts."""
-        return _total([part.on_step(parameters) for part in self._parts])
+        terms = [part.on_step(parameters) for part in self._parts]
+        given = [term for term in terms if term is not None]
+        return torch.stack(given).sum() if given else None
 
 
-def _total(terms: Sequence[Tensor | None]) -> Tensor | None:
-    given = [term for term in terms if term is not None]
-    return torch.stack(given).sum() if given else None
+def _only(found: Sequence[_Found | None]) -> _Found | None:
+    given = [each for each in found if each is not None]
+    assert len(given) <= 1, "two teachers would need each its own states"
+    return given[0] if given else None

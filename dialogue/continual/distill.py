@@ -23,11 +23,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional
 
 from dialogue.continual.strategy import Strategy
 from dialogue.distributed import progress_stream
 from dialogue.forward import Forward, choose_forward
+from dialogue.head import OutputLayer, Teacher
 from dialogue.model import choose_device, choose_precision
 from dialogue.objective import Regularizer
 from dialogue.packing import collate, length_batches, supervised_tokens
@@ -62,7 +62,9 @@ class Distill(Strategy):
             bar = Progress(label, parent.tokens, "tokens", progress_stream())
             parent.keep(bar.advance)
             bar.finish()
-        return Divergence(parent, lessons, weights, settings.temperature)
+        # What does not learn is the parent's still, and the learner's own is at hand.
+        layer = parent.layer if forward.layer.learns else None
+        return Divergence(parent, lessons, weights, settings.temperature, layer)
 
     def _weights(self, examples: Shard) -> NDArray[np.float64]:
         """Of every dialogue; the parent has not learned the new domain, in whatever form."""
@@ -112,29 +114,34 @@ class Parent:
         start = 0
         for places in length_batches(lengths, _TOKENS_AT_ONCE):
             members = self._different[list(places)].tolist()
-            parts.append(self._read(members).to(self._forward.dtype))
+            parts.append(self._read(members))
             for index in members:
                 self._starts[index] = start
                 start += int(self._counts[index])
             advance(int(lengths[list(places)].sum()))
         self._states = torch.cat(parts)
 
-    def logits(self, indices: Sequence[int]) -> Tensor:
-        """fp32 [S, V] for what is taught of some of the dialogues, in their order."""
+    def states(self, indices: Sequence[int]) -> Tensor:
+        """[S, H] before what is taught of some of the dialogues, in their order."""
         if self._states is None:
-            return self._forward.logits(self._read(indices))
+            return self._read(indices)
         spans = [
             np.arange(self._counts[index]) + self._starts[int(self._alike[index])]
             for index in indices
         ]
         rows = torch.from_numpy(np.concatenate(spans)).to(self._states.device)
-        with torch.no_grad():
-            return self._forward.logits(self._states[rows])
+        return self._states[rows]
+
+    @property
+    def layer(self) -> OutputLayer:
+        """What makes logits of the states."""
+        return self._forward.layer
 
     @torch.no_grad()
     def _read(self, indices: Sequence[int]) -> Tensor:
         sequences = [self._lessons[index] for index in indices]
-        return self._forward.states(collate(sequences, self._pad_id).to(self._forward.model.device))
+        batch = collate(sequences, self._pad_id).to(self._forward.model.device)
+        return self._forward.states(batch).to(self._forward.dtype)
 
 
 class Divergence:
@@ -150,37 +157,27 @@ class Divergence:
         lessons: Shard,
         weights: NDArray[np.float64],
         temperature: float,
+        layer: OutputLayer | None,
     ) -> None:
         self._parent, self._lessons = parent, lessons
-        self._weights, self._temperature = weights, temperature
+        self._weights, self._temperature, self._layer = weights, temperature, layer
         self._counts = supervised_tokens(lessons)
 
     def reads(self, indices: tuple[int, ...]) -> list[NDArray[np.bool_]]:
         """What is taught of each."""
         return [self._lessons[index].mask & (self._weights[index] > 0) for index in indices]
 
-    def on_batch(self, logits: Tensor, indices: tuple[int, ...]) -> Tensor | None:
-        """Nats, summed over what is taught of the micro-batch."""
+    def teacher(self, indices: tuple[int, ...]) -> Teacher | None:
+        """What the parent says of what is taught of the micro-batch."""
         read = [index for index in indices if self._weights[index] > 0]
         if not read:
             return None
+        states = self._parent.states(read)
         weights = np.repeat(self._weights[read], self._counts[read])
-        assert len(weights) == len(logits), "positions stand in the order of their dialogues"
-        divergence = distillation(logits, self._parent.logits(read), self._temperature)
-        return (torch.from_numpy(weights).to(divergence) * divergence).sum()
+        assert len(weights) == len(states), "positions stand in the order of their dialogues"
+        shares = torch.from_numpy(weights).to(states.device, torch.float32)
+        return Teacher(states, shares, self._temperature, self._layer)
 
     def on_step(self, parameters: Mapping[str, Tensor]) -> Tensor | None:  # noqa: ARG002
         """Nothing: what is held is what the model says, whatever its weights."""
         return None
-
-
-def distillation(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
-    """T² · KL(softmax(teacher / T) ‖ softmax(student / T)) in nats, [S] from logits [S, V].
-
-    The factor keeps the gradient's size whatever T (Hinton et al. 2015, arXiv:1503.02531). As T
-    grows it becomes half the mean square of the difference of centred logits: DER's loss.
-    """
-    wanted = functional.log_softmax(teacher.float() / temperature, dim=-1)
-    found = functional.log_softmax(student.float() / temperature, dim=-1)
-    divergence = functional.kl_div(found, wanted, reduction="none", log_target=True).sum(-1)
-    return temperature**2 * divergence

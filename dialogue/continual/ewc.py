@@ -77,8 +77,8 @@ class Penalty:
     def reads(self, indices: tuple[int, ...]) -> None:
         """Nothing: what is held are weights, whatever is read."""
 
-    def on_batch(self, logits: Tensor, indices: tuple[int, ...]) -> None:
-        """Nothing, likewise."""
+    def teacher(self, indices: tuple[int, ...]) -> None:
+        """Nobody, likewise."""
 
     def on_step(self, parameters: Mapping[str, Tensor]) -> Tensor | None:
         """The penalty, a scalar."""

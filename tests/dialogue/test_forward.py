@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from dialogue.forward import (
     is_lean,
 )
 from dialogue.freezing import freeze
+from dialogue.head import OutputLayer, Teacher
 from dialogue.model import load_model
 from dialogue.objective import negative_log_likelihood, summed_loss
 from dialogue.packing import Batch, collate
@@ -118,31 +120,36 @@ def test_what_is_not_plain_llama_goes_transformers_own_way() -> None:
 def test_a_regularizer_adds_to_the_loss_and_not_to_what_is_told(tiny_model: Path) -> None:
     given = batch()
 
-    class Twice:
-        """Of the positions that it reads."""
+    class Other:
+        """A teacher of the positions that are read, by another output layer."""
 
         def __init__(self, read: list[bool]) -> None:
-            self._read = np.array(read)
+            self._number = sum(read)
 
         def reads(self, indices: object) -> None: ...
 
-        def on_batch(self, logits: torch.Tensor, indices: tuple[int, ...]) -> torch.Tensor:
+        def teacher(self, indices: tuple[int, ...]) -> Teacher:
             assert indices == (4, 5, 6, 7)
-            targets = given.targets[torch.from_numpy(self._read)]
-            assert len(logits) == len(targets) > 0, "no logits without a reader"
-            return torch.nn.functional.cross_entropy(logits, targets, reduction="sum")
+            assert self._number > 0, "nobody is asked where nothing is read"
+            ones = torch.ones(self._number)
+            return Teacher(
+                torch.zeros(self._number, 32), 2 * ones, 1.0, OutputLayer(torch.eye(296, 32))
+            )
 
         def on_step(self, parameters: object) -> None: ...
 
     model, number = load_model(tiny_model), len(given.targets)
     forward = choose_forward(model, "fp32", compiled=False)
     plain, nats = summed_loss(forward, given)
-    each = negative_log_likelihood(model, given).detach()
+    with torch.no_grad():
+        said = forward.logits(forward.states(given)).log_softmax(-1)
+    uniform = -said.mean(-1) - math.log(296)
     for read in ([True] * number, [False] * number, [i % 3 == 0 for i in range(number)]):
         asked = replace(given, read=torch.tensor(read) if any(read) else None)
-        total, told = summed_loss(forward, asked, regularizer=Twice(read), indices=(4, 5, 6, 7))
+        total, told = summed_loss(forward, asked, regularizer=Other(read), indices=(4, 5, 6, 7))
         assert told == pytest.approx(nats, rel=1e-5)
-        wanted = float(plain.detach()) + float(each[torch.tensor(read)].sum())
+        # From a uniform teacher: the mean of −log P over all words, less the log of their number.
+        wanted = float(plain.detach()) + 2 * float(uniform[torch.tensor(read)].sum())
         assert float(total.detach()) == pytest.approx(wanted, rel=1e-5)
 
 
