@@ -101,6 +101,7 @@ def learn(
         pad_id=lesson.pad_id,
         checkpoints=checkpoints,
         label=domain,
+        rehearsed=len(examples) - len(new),
         regularizer=strategy.regularizer(examples),
     )
     shutil.rmtree(checkpoints, ignore_errors=True)

@@ -2,7 +2,8 @@
 
 Both train the same Llama-style model on the same padded batches of real chats (chitchat-dataset).
 The peer is transformers' `model(input_ids, attention_mask, labels)` with the prompt's labels
-masked. The losses must agree.
+masked. Then the output layer alone, of SmolLM2's shape, taught by a teacher beside the targets,
+against torch's own functions and its differentiation on whole logits. The losses must agree.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import sys
 from itertools import islice
 
 import torch
+from torch.nn import functional
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from benchmarks._chats import chats
@@ -20,13 +22,17 @@ from benchmarks.form import Bound, Row, alternate, paired_ratio, quick_wanted, r
 from dialogue.config import ScratchModel
 from dialogue.encoding import Encoded, Encoder
 from dialogue.forward import choose_forward
+from dialogue.head import OutputLayer, Teacher, taught_nats
 from dialogue.model import autocast, choose_device, choose_precision, scratch_model
 from dialogue.objective import summed_loss
-from dialogue.packing import collate, length_batches
+from dialogue.packing import NO_TARGET, collate, length_batches
 from dialogue.records import Dialogue
 from dialogue.tokenization import train_tokenizer
 
-BOUNDS: dict[str, Bound] = {"response_objective_vs_full_logits": ("min", 1.05)}
+BOUNDS: dict[str, Bound] = {
+    "response_objective_vs_full_logits": ("min", 1.05),
+    "distillation_vs_full_logits": ("min", 1.3),
+}
 _MODEL = ScratchModel(
     kind="scratch",
     vocabulary_size=8192,
@@ -65,6 +71,7 @@ def main() -> int:
     speed = {name: supervised / statistics.median(times) for name, times in seconds.items()}
     difference = abs(losses["ours"] - losses["peer"]) / losses["peer"]
     assert difference < 0.01, losses
+    taught, taught_ratio = _distillation(quick=quick)
     rows = [
         Row(
             "supervised tokens/s, forward and backward",
@@ -73,14 +80,56 @@ def main() -> int:
             f"{ratio:.2f}×",
         ),
         Row("mean loss", f"{losses['ours']:.4f}", f"{losses['peer']:.4f}", ""),
+        Row(
+            "taught rows/s, output layer of SmolLM2's shape",
+            f"{taught['ours']:,.0f}",
+            f"{taught['peer']:,.0f}",
+            f"{taught_ratio:.2f}×",
+        ),
     ]
     figures = {
         "response_objective_vs_full_logits": ratio,
+        "distillation_vs_full_logits": taught_ratio,
         "supervised_share": supervised / sum(len(sequence.ids) for sequence in sequences),
         "relative_loss_difference": difference,
         "peak_rss_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
     }
     return report("objective", rows, figures, BOUNDS, quick=quick)
+
+
+def _distillation(*, quick: bool) -> tuple[dict[str, float], float]:
+    """Rows a second of both sides, forward and backward, and their ratio."""
+    num, hidden, vocabulary = (64, 64, 2_000) if quick else (512, 576, 49_152)
+    generator = torch.Generator().manual_seed(17)
+    weight = 0.04 * torch.randn(vocabulary, hidden, generator=generator)
+    states = torch.randn(num, hidden, generator=generator)
+    theirs = (states + 0.1 * torch.randn(num, hidden, generator=generator)).bfloat16()
+    shares = 16.0 * torch.rand(num, generator=generator)
+    targets = torch.randint(vocabulary, (num,), generator=generator)
+    targets[::2] = NO_TARGET
+    layer, teacher = OutputLayer(weight), Teacher(theirs, shares, temperature=1.0)
+    losses: dict[str, float] = {}
+
+    def ours() -> None:
+        given = states.clone().requires_grad_()
+        total, _ = taught_nats(given.bfloat16(), layer, targets, teacher)
+        total.backward()  # type: ignore[no-untyped-call]
+        losses["ours"] = float(total.detach())
+
+    def peer() -> None:
+        given, cast = states.clone().requires_grad_(), weight.bfloat16()
+        logits = functional.linear(given.bfloat16(), cast).float()
+        wanted = functional.linear(theirs, cast).float().log_softmax(-1)
+        found = logits.log_softmax(-1)
+        each = functional.kl_div(found, wanted, reduction="none", log_target=True).sum(-1)
+        total = functional.cross_entropy(logits, targets, reduction="sum") + (shares * each).sum()
+        total.backward()  # type: ignore[no-untyped-call]
+        losses["peer"] = float(total.detach())
+
+    seconds = alternate({"ours": ours, "peer": peer}, rounds=2 if quick else 9)
+    assert abs(losses["ours"] - losses["peer"]) < 1e-3 * losses["peer"], losses
+    speed = {name: num / statistics.median(times) for name, times in seconds.items()}
+    return speed, paired_ratio(seconds["peer"], seconds["ours"])
 
 
 def _dialogues(number: int) -> list[Dialogue]:

@@ -331,12 +331,14 @@ class Distill(Section):
     """How much the model before counts, beside the responses themselves."""
 
     replayed: float = Field(ge=0)
-    """Weight on rehearsed dialogues of earlier domains: those of `replay` and `pseudo` (DER++)."""
+    """Weight on rehearsed dialogues of earlier domains: those of `replay` and `pseudo`."""
     new: float = Field(ge=0)
     """Weight on each of the new domain's dialogues (LwF)."""
     temperature: float = Field(gt=0)
     whole: bool
     """Whether every token of such a dialogue is taught, what the user says too."""
+    labels: bool
+    """Whether what is rehearsed is learned by its own responses besides (DER++; DER if not)."""
 
 
 class Average(Section):

@@ -20,7 +20,11 @@ from dialogue.packing import Batch
 
 
 class Regularizer(Protocol):
-    """What a lifelong strategy adds to the response loss."""
+    """What a lifelong strategy adds to the response loss, and what it takes from it."""
+
+    @property
+    def labelled(self) -> NDArray[np.bool_] | None:
+        """Which of all examples are learned by their own responses, [N]; None: all of them."""
 
     def reads(self, indices: tuple[int, ...]) -> Sequence[NDArray[np.bool_]] | None:
         """Of each of these examples the tokens [T] that a teacher has something to say of.

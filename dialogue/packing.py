@@ -19,6 +19,8 @@ from dialogue.shards import Shard
 
 _MULTIPLE = 16
 _BUCKET_BATCHES = 8
+_BATCH_COST = 128
+"""What a forward and backward pass costs besides its tokens, in padded tokens."""
 NO_TARGET = -100
 """What torch's cross entropy passes over."""
 
@@ -73,8 +75,11 @@ def plan_steps(
     tokens_per_step: int,
     seed: int,
     min_steps: int = 1,
+    rehearsed: int = 0,
 ) -> Plan:
     """Batches of like length, shuffled by epoch, gathered into optimizer steps.
+
+    Where some sequences are rehearsed, every step has its part of the others and of them.
 
     Args:
         lengths: tokens of each sequence, [N].
@@ -83,18 +88,18 @@ def plan_steps(
         tokens_per_step: padded tokens of one optimizer step, about.
         seed: the order's seed.
         min_steps: steps are made smaller where there would be fewer; one sequence at least.
+        rehearsed: so many of the last sequences are; there must be others.
     """
+    if rehearsed:
+        return _mixed_steps(
+            lengths, rehearsed, epochs, tokens_per_batch, tokens_per_step, seed, min_steps
+        )
     if min_steps > 1:
         most = max(1, int(epochs * lengths.sum()) // min_steps)
         tokens_per_batch, tokens_per_step = min(tokens_per_batch, most), min(tokens_per_step, most)
     generator = np.random.default_rng(seed)
-    batches: list[tuple[int, ...]] = []
-    remaining = epochs
-    while remaining > 0:
-        order = generator.permutation(len(lengths))
-        order = order[: max(1, round(len(order) * min(remaining, 1.0)))]
-        batches += _shuffled_buckets(order, lengths, tokens_per_batch, generator)
-        remaining -= 1
+    everything = np.arange(len(lengths))
+    batches = _epochs(everything, lengths, epochs, tokens_per_batch, generator)
     steps: list[tuple[tuple[int, ...], ...]] = []
     current: list[tuple[int, ...]] = []
     size = 0
@@ -107,6 +112,49 @@ def plan_steps(
         size += cost
     steps.append(tuple(current))
     return Plan(tuple(steps))
+
+
+def _mixed_steps(
+    lengths: NDArray[np.int64],
+    rehearsed: int,
+    epochs: float,
+    tokens_per_batch: int,
+    tokens_per_step: int,
+    seed: int,
+    min_steps: int,
+) -> Plan:
+    """Steps of new and rehearsed sequences, in the same proportion throughout."""
+    generator = np.random.default_rng(seed)
+    widths = _widths(lengths)
+    new, earlier = np.split(np.arange(len(lengths)), [len(lengths) - rehearsed])
+    num_steps = max(min_steps, round(epochs * int(widths.sum()) / tokens_per_step), 1)
+    steps: list[list[tuple[int, ...]]] = []
+    for part in (new, earlier):
+        its_tokens = max(1, int(epochs * int(widths[part].sum()) / num_steps))
+        batches = _epochs(part, lengths, epochs, min(tokens_per_batch, its_tokens), generator)
+        # Long sequences make fewer batches; and every step has something new.
+        num_steps = len(steps) or min(num_steps, len(batches))
+        steps = steps or [[] for _ in range(num_steps)]
+        for place, batch in enumerate(batches):
+            steps[int((place + 0.5) * num_steps / len(batches))].append(batch)
+    return Plan(tuple(tuple(_merged(step, widths, tokens_per_batch)) for step in steps))
+
+
+def _merged(
+    batches: list[tuple[int, ...]], widths: NDArray[np.int64], tokens_per_batch: int
+) -> list[tuple[int, ...]]:
+    """The batches, those of like width as one where that costs less."""
+    found: list[tuple[int, ...]] = []
+    for batch in sorted(batches, key=lambda each: -int(widths[list(each)].max())):
+        if found:
+            joined = found[-1] + batch
+            wide, narrow = (int(widths[list(each)].max()) for each in (found[-1], batch))
+            fits = wide * len(joined) <= tokens_per_batch
+            if fits and (wide - narrow) * len(batch) <= _BATCH_COST:
+                found[-1] = joined
+                continue
+        found.append(batch)
+    return found
 
 
 def collate(
@@ -160,6 +208,24 @@ def _predicting(masks: Sequence[NDArray[np.bool_]], width: int) -> NDArray[np.bo
     return found
 
 
+def _epochs(
+    indices: NDArray[np.int64],
+    lengths: NDArray[np.int64],
+    epochs: float,
+    tokens_per_batch: int,
+    generator: np.random.Generator,
+) -> list[tuple[int, ...]]:
+    """Batches of all epochs, each in an order of its own; the last one may be a part."""
+    batches: list[tuple[int, ...]] = []
+    remaining = epochs
+    while remaining > 0:
+        order = generator.permutation(indices)
+        order = order[: max(1, round(len(order) * min(remaining, 1.0)))]
+        batches += _shuffled_buckets(order, lengths, tokens_per_batch, generator)
+        remaining -= 1
+    return batches
+
+
 def _shuffled_buckets(
     order: NDArray[np.int64],
     lengths: NDArray[np.int64],
@@ -167,7 +233,7 @@ def _shuffled_buckets(
     generator: np.random.Generator,
 ) -> list[tuple[int, ...]]:
     """Sort by length within buckets of a few batches, then shuffle the batches."""
-    mean = max(float(lengths[order].mean()), 1.0)
+    mean = float(_widths(lengths[order]).mean())
     bucket = max(1, round(_BUCKET_BATCHES * tokens_per_batch / mean))
     batches: list[tuple[int, ...]] = []
     for start in range(0, len(order), bucket):
@@ -198,3 +264,8 @@ def _batches(
 
 def _padded(length: int) -> int:
     return -(-length // _MULTIPLE) * _MULTIPLE
+
+
+def _widths(lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+    """As `_padded`, of many."""
+    return -(-lengths // _MULTIPLE) * _MULTIPLE

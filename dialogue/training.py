@@ -36,10 +36,8 @@ from dialogue.distributed import (
     whole,
 )
 from dialogue.early_stopping import HELD_OUT, EarlyStopping
-from dialogue.forward import (
-    Forward,
-    choose_forward,
-)
+from dialogue.encoding import Encoded
+from dialogue.forward import Forward, choose_forward
 from dialogue.frozen_states import FrozenStates, frozen_states
 from dialogue.interruption import deferred_interruption
 from dialogue.log import Log
@@ -79,6 +77,7 @@ def train(
     checkpoints: Path,
     label: str,
     held_out: Shard | None = None,
+    rehearsed: int = 0,
     regularizer: Regularizer | None = None,
     besides: str = "",
 ) -> Trained:
@@ -97,6 +96,7 @@ def train(
             then a killed run goes on from it.
         label: what the progress line says.
         held_out: what early stopping measures, where `settings.patience` asks for it.
+        rehearsed: so many of the last examples are; every step has its part of them.
         regularizer: what is added to the loss; it must follow from its arguments alone.
         besides: what the regularizer follows from, such as its settings and the memory: a
             checkpoint of another run is not continued.
@@ -118,6 +118,7 @@ def train(
         tokens_per_step=settings.tokens_per_step,
         seed=settings.seed,
         min_steps=settings.min_steps,
+        rehearsed=rehearsed,
     )
     keep_freed_memory()
     device = choose_device()
@@ -237,6 +238,9 @@ class _Run:
         self.settings, self.checkpoints, self.pad_id = settings, checkpoints, pad_id
         self.frozen, self.stopping, self.regularizer = frozen, stopping, regularizer
         self.supervised: NDArray[np.int64] = supervised_tokens(examples)
+        labelled = None if regularizer is None else regularizer.labelled
+        if labelled is not None:
+            self.supervised[~labelled] = 0
         # The steps after which an epoch, to the nearest step, is over, and the last one.
         num_steps, epochs = len(plan.steps), settings.epochs
         ends = (round(num_steps * n / epochs) for n in range(1, int(epochs) + 1))
@@ -373,6 +377,10 @@ class _Run:
 
     def _batch(self, indices: tuple[int, ...]) -> Batch:
         sequences = [self.examples[i] for i in indices]
+        sequences = [
+            each if self.supervised[i] else Encoded(each.ids, np.zeros_like(each.mask))
+            for i, each in zip(indices, sequences, strict=True)
+        ]
         read = None if self.regularizer is None else self.regularizer.reads(indices)
         return collate(sequences, self.pad_id, read).to(self.device)
 

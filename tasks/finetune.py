@@ -56,6 +56,7 @@ def finetune(
         checkpoints=checkpoints,
         label=f"finetune {domain}",
         held_out=open_shard(encoded / "validation") if settings.training.patience else None,
+        rehearsed=len(examples) - len(new),
         regularizer=strategy.regularizer(examples),
         besides=f"{settings.model_dump_json(exclude={'training'})} {memory_digest(parent_memory)}",
     )

@@ -83,6 +83,11 @@ class Sum:
     def __init__(self, parts: Sequence[Regularizer]) -> None:
         self._parts = parts
 
+    @property
+    def labelled(self) -> NDArray[np.bool_] | None:
+        """As the part says that has a teacher."""
+        return _only([part.labelled for part in self._parts])
+
     def reads(self, indices: tuple[int, ...]) -> Sequence[NDArray[np.bool_]] | None:
         """The tokens of the only part that has a teacher."""
         return _only([part.reads(indices) for part in self._parts])

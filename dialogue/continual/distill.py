@@ -4,12 +4,15 @@ On replayed dialogues this is dark experience replay with labels (Buzzega et al.
 the parent itself in place of stored logits; on the new domain's it is learning without forgetting
 (Li & Hoiem 2016). The first domain has nobody to learn from.
 
-Of a dialogue d with n supervised tokens the parent teaches m: those, or with `whole` all that have
-one before them. A step's loss is
+Of a dialogue the parent teaches the supervised tokens or, with `whole`, all that have one before
+them. With `labels` a rehearsed dialogue's own responses are learned as well (DER++), without
+(DER) it is learned from the parent alone. A round of E rehearsed dialogues beside D new ones
+minimizes
 
-    ( Σ_supervised −log P(token) + Σ_d w_d · n_d / m_d · Σ_taught T² · KL_token ) / Σ_d n_d,
+    mean_labelled −log P(token) + w · E / D · mean_taught T² · KL_token:
 
-so that a dialogue counts the same either way, and the user's words are never learned from the data.
+how much a round's dialogues hold does not change what rehearsal counts. The user's words are never
+learned from the data.
 
 Shapes: S taught tokens of some dialogues, V vocabulary, H hidden size.
 """
@@ -48,8 +51,8 @@ class Distill(Strategy):
         if not self.round.memory.learned:
             return None
         lessons = all_supervised(examples) if settings.whole else examples
-        weights = self._weights(examples)
-        weights *= supervised_tokens(examples) / supervised_tokens(lessons)
+        is_earlier = self._is_earlier(examples)
+        weights = self._weights(examples, lessons, is_earlier)
         # What learns stays marked: the teacher is computed just as the learner is.
         teacher = copy.deepcopy(self.round.model)
         teacher.to(choose_device())  # type: ignore[arg-type]  # the wrapper's types hide it
@@ -64,15 +67,29 @@ class Distill(Strategy):
             bar.finish()
         # What does not learn is the parent's still, and the learner's own is at hand.
         layer = parent.layer if forward.layer.learns else None
-        return Divergence(parent, lessons, weights, settings.temperature, layer)
+        labelled = None if settings.labels else ~(is_earlier & (weights > 0))
+        return Divergence(parent, lessons, weights, settings.temperature, layer, labelled)
 
-    def _weights(self, examples: Shard) -> NDArray[np.float64]:
-        """Of every dialogue; the parent has not learned the new domain, in whatever form."""
-        settings = self.round.settings.distill
-        is_earlier = np.array(examples.domains) != self.round.domain
+    def _is_earlier(self, examples: Shard) -> NDArray[np.bool_]:
+        """Which are rehearsed of what the parent has learned."""
+        is_earlier: NDArray[np.bool_] = np.array(examples.domains) != self.round.domain
         # What a domain is rehearsed of itself, when it comes again, is what the parent knows.
         is_earlier[len(self.round.new) :] |= self.round.domain in self.round.memory.learned
-        return np.where(is_earlier, settings.replayed, settings.new)
+        return is_earlier
+
+    def _weights(
+        self, examples: Shard, lessons: Shard, is_earlier: NDArray[np.bool_]
+    ) -> NDArray[np.float64]:
+        """Of each dialogue's taught tokens, in supervised tokens of the new domain."""
+        settings, num_new = self.round.settings.distill, len(self.round.new)
+        supervised, taught = supervised_tokens(examples), supervised_tokens(lessons)
+        weights = settings.new * supervised / taught
+        if is_earlier.any():
+            a_dialogue = supervised[:num_new].sum() / num_new
+            weights[is_earlier] = (
+                settings.replayed * a_dialogue * is_earlier.sum() / taught[is_earlier].sum()
+            )
+        return weights
 
 
 class Parent:
@@ -158,7 +175,9 @@ class Divergence:
         weights: NDArray[np.float64],
         temperature: float,
         layer: OutputLayer | None,
+        labelled: NDArray[np.bool_] | None,
     ) -> None:
+        self.labelled = labelled
         self._parent, self._lessons = parent, lessons
         self._weights, self._temperature, self._layer = weights, temperature, layer
         self._counts = supervised_tokens(lessons)

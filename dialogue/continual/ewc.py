@@ -74,6 +74,9 @@ class Penalty:
         self._fisher = {n: f.to(device, torch.float32) for n, f in fisher.items() if n in anchors}
         self._anchors, self._strength = anchors, strength
 
+    labelled = None
+    """All examples are learned as they are."""
+
     def reads(self, indices: tuple[int, ...]) -> None:
         """Nothing: what is held are weights, whatever is read."""
 

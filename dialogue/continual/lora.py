@@ -74,6 +74,9 @@ class Overlap:
     def __init__(self, earlier: Mapping[str, Tensor], weight: float) -> None:
         self._earlier, self._weight = dict(earlier), weight
 
+    labelled = None
+    """All examples are learned as they are."""
+
     def reads(self, indices: tuple[int, ...]) -> None:
         """Nothing: what counts are the adapters."""
 

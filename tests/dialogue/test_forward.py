@@ -123,6 +123,8 @@ def test_a_regularizer_adds_to_the_loss_and_not_to_what_is_told(tiny_model: Path
     class Other:
         """A teacher of the positions that are read, by another output layer."""
 
+        labelled = None
+
         def __init__(self, read: list[bool]) -> None:
             self._number = sum(read)
 

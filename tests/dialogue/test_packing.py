@@ -31,6 +31,64 @@ def test_batches_keep_to_the_budget(lengths: np.ndarray) -> None:
         assert len(part) == 1 or width * len(part) <= 256
 
 
+@given(lengths, st.integers(1, 30), st.sampled_from([1, 20, 500]))
+@settings(max_examples=60, deadline=None)
+def test_with_rehearsal_all_is_read_once_and_every_step_has_something_new(
+    lengths: np.ndarray, rehearsed: int, min_steps: int
+) -> None:
+    num_new = len(lengths)
+    both = np.concatenate([lengths, np.resize(lengths[::-1], rehearsed)])
+    plan = plan_steps(
+        both,
+        epochs=2,
+        tokens_per_batch=256,
+        tokens_per_step=512,
+        seed=0,
+        min_steps=min_steps,
+        rehearsed=rehearsed,
+    )
+    read = Counter(i for step in plan.steps for part in step for i in part)
+    assert read == Counter(dict.fromkeys(range(len(both)), 2))
+    assert all(min(i for part in step for i in part) < num_new for step in plan.steps)
+    for part in (part for step in plan.steps for part in step):
+        width = -(-int(both[list(part)].max()) // 16) * 16
+        assert len(part) == 1 or width * len(part) <= 256
+
+
+def test_every_step_has_its_part_of_new_and_rehearsed() -> None:
+    """Two to one, of one length: in one batch; commands beside chats have batches of their own."""
+    budget = {"epochs": 1.0, "tokens_per_batch": 512, "tokens_per_step": 192, "seed": 1}
+    plan = plan_steps(np.full(60, 30), rehearsed=20, **budget)
+    assert len(plan.steps) == 10
+    for (batch,) in plan.steps:
+        assert sorted(index < 40 for index in batch) == [False] * 2 + [True] * 4
+    short = np.repeat([16, 128], [40, 20])
+    plan = plan_steps(short, rehearsed=20, **budget)
+    assert {len(step) for step in plan.steps} == {2}
+    assert all(len({short[i] for i in batch}) == 1 for step in plan.steps for batch in step)
+
+
+def test_half_an_epoch_rehearses_half() -> None:
+    budget = {"tokens_per_batch": 64, "tokens_per_step": 128, "seed": 1, "rehearsed": 10}
+    plan = plan_steps(np.full(30, 16), epochs=1.5, **budget)
+    read = Counter(index for step in plan.steps for batch in step for index in batch)
+    assert sum(count for index, count in read.items() if index < 20) == 30
+    assert sum(count for index, count in read.items() if index >= 20) == 15
+
+
+def test_steps_of_new_and_rehearsed_are_made_smaller_where_there_would_be_few() -> None:
+    plan = plan_steps(
+        np.full(60, 16),
+        epochs=1.0,
+        tokens_per_batch=512,
+        tokens_per_step=512,
+        seed=0,
+        min_steps=12,
+        rehearsed=20,
+    )
+    assert len(plan.steps) == 12
+
+
 def test_the_plan_follows_from_the_seed() -> None:
     lengths = np.arange(2, 60)
     settings = {"epochs": 1.5, "tokens_per_batch": 128, "tokens_per_step": 256}

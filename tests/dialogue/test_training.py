@@ -147,6 +147,8 @@ def test_a_gradient_that_is_not_finite_stops_and_leaves_nothing(
     """√0 is 0, and its slope is infinite: the loss alone would not tell."""
 
     class Cliff:
+        labelled = None
+
         def reads(self, *_: object) -> None: ...
 
         def teacher(self, *_: object) -> None: ...
@@ -170,6 +172,41 @@ def test_a_gradient_that_is_not_finite_stops_and_leaves_nothing(
         )
     assert all(map(torch.equal, before.parameters(), model.parameters()))
     assert not (tmp_path / "a").exists()
+
+
+def test_what_is_not_labelled_is_read_and_not_learned(tiny_model: Path, tmp_path: Path) -> None:
+    """Whatever is marked in it; and every token of the others is counted once an epoch."""
+
+    class Unlabelled:
+        labelled = np.arange(24) < 16
+
+        def reads(self, *_: object) -> None: ...
+
+        def teacher(self, *_: object) -> None: ...
+
+        def on_step(self, *_: object) -> None: ...
+
+    models = []
+    for marked in (1, 2):
+        given = examples()
+        for index in range(16, 24):
+            given.stored(index)[1][marked:] = index % marked
+        model = fresh(tiny_model)
+        trained = train(
+            model,
+            given,
+            SETTINGS,
+            SilentLog(),
+            pad_id=0,
+            checkpoints=tmp_path / str(marked),
+            label="test",
+            rehearsed=8,
+            regularizer=Unlabelled(),
+        )
+        wanted = sum(int(given[index].mask[1:].sum()) for index in range(16))
+        assert trained.num_supervised == 3 * wanted
+        models.append(model)
+    assert all(map(torch.equal, models[0].parameters(), models[1].parameters()))
 
 
 def test_no_examples_is_said(tiny_model: Path, tmp_path: Path) -> None:

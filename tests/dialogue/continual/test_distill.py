@@ -62,7 +62,8 @@ def test_each_dialogue_counts_with_its_weight(
         own = student[start : start + len(teacher)]
         start += len(teacher)
         kl = kl_div(own.log_softmax(-1), teacher.softmax(-1), reduction="sum")
-        wanted += float(kl.detach()) * (new if index < 3 else replayed)
+        # Two dialogues of 6 new tokens for two of 8 that are rehearsed.
+        wanted += float(kl.detach()) * (new if index < 3 else replayed * 12 / 16)
     assert float(found) == pytest.approx(wanted, rel=1e-4)
 
 
@@ -124,6 +125,40 @@ def test_where_everything_is_supervised_whole_changes_no_bit(lesson: MakeRound) 
         states = torch.randn(len(batch.targets), 32, generator=torch.Generator().manual_seed(1))
         found.append(added(made, regularizer, states, (12, 14)))
     assert torch.equal(*found)
+
+
+def test_rehearsal_counts_the_same_however_long_it_is(lesson: MakeRound) -> None:
+    """Two new dialogues of 4 supervised tokens, three rehearsed ones: 5 · 4 · 3 in all, by hand."""
+    made = lesson(
+        new=shard("home", 2, tokens=7, seed=1, supervised=4),
+        memory=Memory(empty_shard(), learned=("chat",)),
+        finetune=settings("distill", distill={"replayed": 5.0, "new": 0.0, "whole": True}),
+    )
+    for tokens in (9, 60):
+        rehearsed = [shard("chat", 2, tokens=tokens, seed=2), shard("chat", 1, tokens=5, seed=3)]
+        regularizer = Distill(made).regularizer(concatenate([made.new, *rehearsed]))
+        assert regularizer is not None
+        teacher = regularizer.teacher((0, 1, 2, 3, 4))
+        assert teacher is not None
+        assert len(teacher.weights) == 2 * (tokens - 1) + 4
+        assert float(teacher.weights.sum()) == pytest.approx(5 * 4 * 3)
+        assert float(teacher.weights.max() / teacher.weights.min()) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(("replayed", "labels"), [(8.0, False), (8.0, True), (0.0, False)])
+def test_without_labels_what_the_parent_teaches_is_learned_from_it_alone(
+    lesson: MakeRound, replayed: float, labels: bool
+) -> None:
+    made = lesson(
+        new=shard("home", 2, seed=1),
+        memory=Memory(empty_shard(), learned=("chat",)),
+        finetune=settings("distill", distill={"replayed": replayed, "labels": labels}),
+    )
+    examples = concatenate([made.new, shard("chat", 3, seed=2)])
+    regularizer = Distill(made).regularizer(examples)
+    assert regularizer is not None
+    labelled = np.ones(5, bool) if regularizer.labelled is None else regularizer.labelled
+    assert labelled.tolist() == [True, True, *[labels or replayed == 0] * 3]
 
 
 def test_the_teacher_is_not_asked_where_it_does_not_count(lesson: MakeRound) -> None:
