@@ -127,20 +127,21 @@ def _taught_errors(
     The logarithms of the sums; w · T² · KL, fp32 [S]; and the gradient [S, V] of all but −log P's
     own logit: counts · softmax(z) + w · T · (softmax(z / T) − softmax(z_teacher / T)).
     """
-    exact = logits.float()
-    sums = torch.logsumexp(exact, dim=-1, keepdim=True)
-    wanted = torch.log_softmax(taught.float() / temperature, dim=-1)
-    if temperature == 1.0:
-        found = exact - sums
-        error = (counts + weights)[:, None] * found.exp()
-    else:
-        found = torch.log_softmax(exact / temperature, dim=-1)
-        error = counts[:, None] * (exact - sums).exp()
-        error += (weights * temperature)[:, None] * found.exp()
+    exact, theirs = logits.float(), taught.float()
+    sums = torch.logsumexp(exact, dim=-1)
+    scaled = temperature != 1.0
+    wanted = torch.log_softmax(theirs / temperature if scaled else theirs, dim=-1)
+    found = torch.log_softmax(exact / temperature, dim=-1) if scaled else exact - sums[:, None]
     said = wanted.exp()
-    divergence = (said * (wanted - found)).sum(-1)
-    error -= (weights * temperature)[:, None] * said
-    return sums.squeeze(1), weights * temperature**2 * divergence, error.to(logits.dtype)
+    divergence = torch.linalg.vecdot(said, wanted) - torch.linalg.vecdot(said, found)
+    pull = (weights * temperature)[:, None]
+    if scaled:
+        error = found.exp_().mul_(pull)
+        error += counts[:, None] * (exact - sums[:, None]).exp()
+    else:
+        error = found.exp_().mul_(counts[:, None] + pull)
+    error.addcmul_(said, pull, value=-1.0)
+    return sums, weights * temperature**2 * divergence, error.to(logits.dtype)
 
 
 class _SummedNats(torch.autograd.Function):

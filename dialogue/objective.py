@@ -5,8 +5,7 @@ A lifelong strategy may add terms of its own to it, by a `Regularizer`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Protocol
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,25 +17,37 @@ from dialogue.forward import Forward
 from dialogue.head import Teacher
 from dialogue.packing import Batch
 
+Border = Callable[[tuple[int, ...], int], Tensor]
+"""The frozen layers' output [B, T, H] of some examples, padded to a width T."""
 
-class Regularizer(Protocol):
-    """What a lifelong strategy adds to the response loss, and what it takes from it."""
 
-    @property
-    def labelled(self) -> NDArray[np.bool_] | None:
-        """Which of all examples are learned by their own responses, [N]; None: all of them."""
+class Regularizer:
+    """What a lifelong strategy adds to the response loss, and takes from it: nothing, so far."""
 
-    def reads(self, indices: tuple[int, ...]) -> Sequence[NDArray[np.bool_]] | None:
+    labelled: NDArray[np.bool_] | None = None
+    """Which of all examples are learned by their own responses, [N]; None: all of them."""
+
+    def begin(self, border: Border | None) -> None:
+        """Before the first step of a run, also of one that goes on.
+
+        Args:
+            border: gives the frozen layers' output of some examples; None where it is not kept.
+        """
+
+    def reads(self, indices: tuple[int, ...]) -> Sequence[NDArray[np.bool_]] | None:  # noqa: ARG002
         """Of each of these examples the tokens [T] that a teacher has something to say of.
 
         The first token has none. None where there is no teacher.
         """
+        return None
 
-    def teacher(self, indices: tuple[int, ...]) -> Teacher | None:
+    def teacher(self, indices: tuple[int, ...]) -> Teacher | None:  # noqa: ARG002
         """What it says of the tokens that are read of these examples, in their order."""
+        return None
 
-    def on_step(self, parameters: Mapping[str, Tensor]) -> Tensor | None:
+    def on_step(self, parameters: Mapping[str, Tensor]) -> Tensor | None:  # noqa: ARG002
         """Added once per optimizer step to the mean loss [scalar]; the parameters that learn."""
+        return None
 
 
 def summed_loss(

@@ -50,6 +50,8 @@ from dialogue.repeats import first_alike
 from dialogue.shards import Shard
 
 _FINAL_RATE_SHARE = 0.1
+_TOKENS_AT_ONCE = 4_096
+"""Of a pass without a gradient, which needs less memory than one with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +142,8 @@ def train(
     learner = placed(model, device, sharded=chosen.sharded)
     forward = choose_forward(learner, chosen.precision, compiled=chosen.compiled)
     cache = _frozen(forward, examples, settings, checkpoints, pad_id, label, wanted=chosen.cached)
+    if regularizer is not None:
+        regularizer.begin(None if cache is None else cache.batch)
     objective = spread(Objective(forward, regularizer), forward, sharded=chosen.sharded)
     stopping = None
     if settings.patience and held_out:
@@ -209,7 +213,7 @@ def _frozen(
             examples,
             checkpoints / "frozen",
             pad_id=pad_id,
-            tokens_per_batch=settings.tokens_per_batch,
+            tokens_per_batch=max(settings.tokens_per_batch, _TOKENS_AT_ONCE),
             advance=bar.advance,
         )
     bar.finish("kept")

@@ -22,7 +22,7 @@ from dialogue.continual.pseudo import Pseudo
 from dialogue.continual.replay import Replay
 from dialogue.continual.strategy import Round, Strategy
 from dialogue.head import Teacher
-from dialogue.objective import Regularizer
+from dialogue.objective import Border, Regularizer
 from dialogue.shards import Shard, concatenate
 
 _Found = TypeVar("_Found")
@@ -77,16 +77,18 @@ class Combination:
         return replace(memory, learned=(*learned, self._round.domain))
 
 
-class Sum:
+class Sum(Regularizer):
     """Several regularizers, added up."""
 
     def __init__(self, parts: Sequence[Regularizer]) -> None:
         self._parts = parts
+        # As the part says that has a teacher.
+        self.labelled = _only([part.labelled for part in parts])
 
-    @property
-    def labelled(self) -> NDArray[np.bool_] | None:
-        """As the part says that has a teacher."""
-        return _only([part.labelled for part in self._parts])
+    def begin(self, border: Border | None) -> None:
+        """All parts begin."""
+        for part in self._parts:
+            part.begin(border)
 
     def reads(self, indices: tuple[int, ...]) -> Sequence[NDArray[np.bool_]] | None:
         """The tokens of the only part that has a teacher."""

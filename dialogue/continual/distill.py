@@ -20,7 +20,7 @@ Shapes: S taught tokens of some dialogues, V vocabulary, H hidden size.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -32,7 +32,7 @@ from dialogue.distributed import progress_stream
 from dialogue.forward import Forward, choose_forward
 from dialogue.head import OutputLayer, Teacher
 from dialogue.model import choose_device, choose_precision
-from dialogue.objective import Regularizer
+from dialogue.objective import Border, Regularizer
 from dialogue.packing import collate, length_batches, supervised_tokens
 from dialogue.progress import Progress
 from dialogue.repeats import first_alike
@@ -60,15 +60,11 @@ class Distill(Strategy):
         training = self.round.settings.training
         forward = choose_forward(teacher, choose_precision(training.precision), compiled=False)
         parent = Parent(forward, lessons, weights > 0, self.round.pad_id)
-        if parent.pays(training.epochs):
-            label = f"{self.round.domain}: what the parent says"
-            bar = Progress(label, parent.tokens, "tokens", progress_stream())
-            parent.keep(bar.advance)
-            bar.finish()
         # What does not learn is the parent's still, and the learner's own is at hand.
         layer = parent.layer if forward.layer.learns else None
         labelled = None if settings.labels else ~(is_earlier & (weights > 0))
-        return Divergence(parent, lessons, weights, settings.temperature, layer, labelled)
+        label = f"{self.round.domain}: what the parent says" if parent.pays(training.epochs) else ""
+        return Divergence(parent, lessons, weights, settings.temperature, layer, labelled, label)
 
     def _is_earlier(self, examples: Shard) -> NDArray[np.bool_]:
         """Which are rehearsed of what the parent has learned."""
@@ -110,6 +106,8 @@ class Parent:
         self._different = np.unique(self._alike[taught])
         self._starts: dict[int, int] = {}
         self._states: Tensor | None = None
+        self.border: Border | None = None
+        """What the frozen layers say, which are the learner's too, where that is kept."""
 
     @property
     def tokens(self) -> int:
@@ -158,10 +156,13 @@ class Parent:
     def _read(self, indices: Sequence[int]) -> Tensor:
         sequences = [self._lessons[index] for index in indices]
         batch = collate(sequences, self._pad_id).to(self._forward.model.device)
-        return self._forward.states(batch).to(self._forward.dtype)
+        border = None
+        if self.border is not None:
+            border = self.border(tuple(indices), batch.ids.shape[1]).to(batch.ids.device)
+        return self._forward.states(batch, border).to(self._forward.dtype)
 
 
-class Divergence:
+class Divergence(Regularizer):
     """Σ_s w_s · T² · KL(parent ‖ student): w by the dialogue that a position belongs to.
 
     The parent speaks of a micro-batch's dialogues whose weight is not 0, all at once: what it says
@@ -176,11 +177,20 @@ class Divergence:
         temperature: float,
         layer: OutputLayer | None,
         labelled: NDArray[np.bool_] | None,
+        label: str,
     ) -> None:
-        self.labelled = labelled
+        self.labelled, self._label = labelled, label
         self._parent, self._lessons = parent, lessons
         self._weights, self._temperature, self._layer = weights, temperature, layer
         self._counts = supervised_tokens(lessons)
+
+    def begin(self, border: Border | None) -> None:
+        """Let the parent read all it will be asked for, where a progress line has a label."""
+        self._parent.border = border
+        if self._label:
+            bar = Progress(self._label, self._parent.tokens, "tokens", progress_stream())
+            self._parent.keep(bar.advance)
+            bar.finish()
 
     def reads(self, indices: tuple[int, ...]) -> list[NDArray[np.bool_]]:
         """What is taught of each."""
@@ -196,7 +206,3 @@ class Divergence:
         assert len(weights) == len(states), "positions stand in the order of their dialogues"
         shares = torch.from_numpy(weights).to(states.device, torch.float32)
         return Teacher(states, shares, self._temperature, self._layer)
-
-    def on_step(self, parameters: Mapping[str, Tensor]) -> Tensor | None:  # noqa: ARG002
-        """Nothing: what is held is what the model says, whatever its weights."""
-        return None

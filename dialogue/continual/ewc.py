@@ -64,7 +64,7 @@ class Ewc(Strategy):
         return memory.with_tensors(_NAME, {n: value.to(_STORED) for n, value in fisher.items()})
 
 
-class Penalty:
+class Penalty(Regularizer):
     """λ/2 · Σ_i F_i (θ_i − θ*_i)² over the learning parameters."""
 
     def __init__(
@@ -73,15 +73,6 @@ class Penalty:
         device = next(iter(anchors.values())).device
         self._fisher = {n: f.to(device, torch.float32) for n, f in fisher.items() if n in anchors}
         self._anchors, self._strength = anchors, strength
-
-    labelled = None
-    """All examples are learned as they are."""
-
-    def reads(self, indices: tuple[int, ...]) -> None:
-        """Nothing: what is held are weights, whatever is read."""
-
-    def teacher(self, indices: tuple[int, ...]) -> None:
-        """Nobody, likewise."""
 
     def on_step(self, parameters: Mapping[str, Tensor]) -> Tensor | None:
         """The penalty, a scalar."""

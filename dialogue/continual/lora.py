@@ -68,20 +68,11 @@ class Lora(Strategy):
         return memory.with_tensors(_NAME, rows)
 
 
-class Overlap:
+class Overlap(Regularizer):
     """λ · Σ_layers ‖A_earlier Aᵀ‖²: 0 where no row of A points along an earlier domain's."""
 
     def __init__(self, earlier: Mapping[str, Tensor], weight: float) -> None:
         self._earlier, self._weight = dict(earlier), weight
-
-    labelled = None
-    """All examples are learned as they are."""
-
-    def reads(self, indices: tuple[int, ...]) -> None:
-        """Nothing: what counts are the adapters."""
-
-    def teacher(self, indices: tuple[int, ...]) -> None:
-        """Nobody, likewise."""
 
     def on_step(self, parameters: Mapping[str, Tensor]) -> Tensor | None:
         """The overlap, a scalar."""

@@ -22,7 +22,7 @@ from dialogue.forward import (
 from dialogue.freezing import freeze
 from dialogue.head import OutputLayer, Teacher
 from dialogue.model import load_model
-from dialogue.objective import negative_log_likelihood, summed_loss
+from dialogue.objective import Regularizer, negative_log_likelihood, summed_loss
 from dialogue.packing import Batch, collate
 
 
@@ -120,15 +120,11 @@ def test_what_is_not_plain_llama_goes_transformers_own_way() -> None:
 def test_a_regularizer_adds_to_the_loss_and_not_to_what_is_told(tiny_model: Path) -> None:
     given = batch()
 
-    class Other:
+    class Other(Regularizer):
         """A teacher of the positions that are read, by another output layer."""
-
-        labelled = None
 
         def __init__(self, read: list[bool]) -> None:
             self._number = sum(read)
-
-        def reads(self, indices: object) -> None: ...
 
         def teacher(self, indices: tuple[int, ...]) -> Teacher:
             assert indices == (4, 5, 6, 7)
@@ -137,8 +133,6 @@ def test_a_regularizer_adds_to_the_loss_and_not_to_what_is_told(tiny_model: Path
             return Teacher(
                 torch.zeros(self._number, 32), 2 * ones, 1.0, OutputLayer(torch.eye(296, 32))
             )
-
-        def on_step(self, parameters: object) -> None: ...
 
     model, number = load_model(tiny_model), len(given.targets)
     forward = choose_forward(model, "fp32", compiled=False)

@@ -24,6 +24,7 @@ from dialogue.freezing import freeze
 from dialogue.log import SilentLog
 from dialogue.manifest import verify_manifest
 from dialogue.model import load_model
+from dialogue.objective import Regularizer
 from dialogue.shards import Shard, pack
 from dialogue.training import learning_rate, train, write_curve
 
@@ -146,13 +147,7 @@ def test_a_gradient_that_is_not_finite_stops_and_leaves_nothing(
 ) -> None:
     """√0 is 0, and its slope is infinite: the loss alone would not tell."""
 
-    class Cliff:
-        labelled = None
-
-        def reads(self, *_: object) -> None: ...
-
-        def teacher(self, *_: object) -> None: ...
-
+    class Cliff(Regularizer):
         def on_step(self, parameters: Mapping[str, torch.Tensor]) -> torch.Tensor:
             return (next(iter(parameters.values())).sum() * 0).sqrt()
 
@@ -177,14 +172,8 @@ def test_a_gradient_that_is_not_finite_stops_and_leaves_nothing(
 def test_what_is_not_labelled_is_read_and_not_learned(tiny_model: Path, tmp_path: Path) -> None:
     """Whatever is marked in it; and every token of the others is counted once an epoch."""
 
-    class Unlabelled:
+    class Unlabelled(Regularizer):
         labelled = np.arange(24) < 16
-
-        def reads(self, *_: object) -> None: ...
-
-        def teacher(self, *_: object) -> None: ...
-
-        def on_step(self, *_: object) -> None: ...
 
     models = []
     for marked in (1, 2):

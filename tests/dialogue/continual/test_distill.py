@@ -69,8 +69,13 @@ def test_each_dialogue_counts_with_its_weight(
 
 @pytest.mark.parametrize("is_whole", [False, True])
 @pytest.mark.parametrize("is_kept", [False, True])
+@pytest.mark.parametrize("has_border", [False, True])
 def test_the_loss_is_the_sum_that_is_written_above(
-    lesson: MakeRound, monkeypatch: pytest.MonkeyPatch, is_whole: bool, is_kept: bool
+    lesson: MakeRound,
+    monkeypatch: pytest.MonkeyPatch,
+    is_whole: bool,
+    is_kept: bool,
+    has_border: bool,
 ) -> None:
     """By transformers' own logits: −Σ log P of 3 tokens a dialogue, and w n/m Σ KL over 3 or 8."""
     monkeypatch.setattr(distill, "_KEPT_BYTES", 2**20 if is_kept else 0)
@@ -87,6 +92,13 @@ def test_the_loss_is_the_sum_that_is_written_above(
     with torch.no_grad():
         made.model.base_model.layers[-1].mlp.down_proj.weight.mul_(300.0)
     forward = choose_forward(made.model, "fp32", compiled=False)
+
+    def border(indices: tuple[int, ...], width: int) -> torch.Tensor:
+        batch = collate([examples[index] for index in indices], made.pad_id)
+        assert batch.ids.shape[1] == width
+        return forward.border(batch.ids)
+
+    regularizer.begin(border if has_border else None)
 
     def loss(indices: tuple[int, ...], *, known: bool) -> tuple[float, float]:
         sequences = [examples[index] for index in indices]
