@@ -331,7 +331,8 @@ class Distill(Section):
     """How much the model before counts, beside the responses themselves."""
 
     replayed: float = Field(ge=0)
-    """Weight on rehearsed dialogues of earlier domains: those of `replay` and `pseudo`."""
+    """Weight on rehearsed dialogues of earlier domains, those of `replay` and `pseudo`: beside the
+    new domain's loss it is taken as many times as there are such dialogues to one new one."""
     new: float = Field(ge=0)
     """Weight on each of the new domain's dialogues (LwF)."""
     temperature: float = Field(gt=0)

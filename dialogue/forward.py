@@ -60,10 +60,6 @@ class Forward:
         """The states [B, T, H] that the lowest learning layer reads, in the arithmetic's type."""
         raise NotImplementedError
 
-    def logits(self, states: Tensor) -> Tensor:
-        """fp32 logits [S, V] of states [S, H]."""
-        return self.layer.to(self.dtype).logits(states.to(self.dtype)).float()
-
     def loss(self, states: Tensor, targets: Tensor) -> Tensor:
         """Nats of all targets [S], summed; the logits never exist all at once."""
         return summed_nats(states.to(self.dtype), self.layer, targets, compile_it=self.compiled)

@@ -76,6 +76,11 @@ def summed_nats(
         targets: int64 [S].
         compile_it: whether torch compiles what follows the logits.
     """
+    if not torch.is_grad_enabled():
+        # What learns would get its gradient even so: the function makes it with the loss.
+        layer = OutputLayer(
+            layer.weight.detach(), None if layer.bias is None else layer.bias.detach()
+        )
     total: Tensor
     total, _ = _SummedNats.apply(  # type: ignore[no-untyped-call]
         states, layer.weight, layer.bias, targets, None, compile_it
@@ -133,7 +138,7 @@ def _taught_errors(
     wanted = torch.log_softmax(theirs / temperature if scaled else theirs, dim=-1)
     found = torch.log_softmax(exact / temperature, dim=-1) if scaled else exact - sums[:, None]
     said = wanted.exp()
-    divergence = torch.linalg.vecdot(said, wanted) - torch.linalg.vecdot(said, found)
+    divergence = torch.linalg.vecdot(said, wanted - found)
     pull = (weights * temperature)[:, None]
     if scaled:
         error = found.exp_().mul_(pull)

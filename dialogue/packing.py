@@ -21,6 +21,8 @@ _MULTIPLE = 16
 _BUCKET_BATCHES = 8
 _BATCH_COST = 128
 """What a forward and backward pass costs besides its tokens, in padded tokens."""
+TOKENS_WITHOUT_GRADIENT = 4_096
+"""Padded tokens of one pass that leaves nothing for a gradient, and needs less memory so."""
 NO_TARGET = -100
 """What torch's cross entropy passes over."""
 
@@ -30,8 +32,8 @@ class Batch:
     """B sequences padded to T.
 
     `ids` int64 [B, T]; `rows`, `columns` int64 [S]: the S positions whose next token is
-    supervised, or whose logits are read; `targets` int64 [S]: those next tokens, −100 where they
-    are not supervised; `read` bool [S]: where logits are read, None where they are nowhere.
+    supervised, or of which a teacher speaks; `targets` int64 [S]: those next tokens, −100 where
+    they are not supervised; `read` bool [S]: where one speaks, None where it is nowhere.
     """
 
     ids: torch.Tensor
@@ -55,7 +57,7 @@ class Batch:
 class Plan:
     """What every optimizer step reads: `steps[k]` holds the micro-batches of step k.
 
-    A micro-batch is a tuple of indices into the shard. The plan follows from lengths and seed
+    A micro-batch is a tuple of indices into the shard. The plan follows from lengths and settings
     alone, so that a resumed run reads exactly what the undisturbed one would have.
     """
 
@@ -79,7 +81,7 @@ def plan_steps(
 ) -> Plan:
     """Batches of like length, shuffled by epoch, gathered into optimizer steps.
 
-    Where some sequences are rehearsed, every step has its part of the others and of them.
+    What is rehearsed is spread evenly over the steps, each of which has something of the rest.
 
     Args:
         lengths: tokens of each sequence, [N].
@@ -167,7 +169,7 @@ def collate(
     Args:
         sequences: at least one.
         pad_id: a token id for padding.
-        read: of each sequence the tokens [T] that logits are read for; None for no token.
+        read: of each sequence the tokens [T] that a teacher speaks of; None for no token.
     """
     width = _padded(max(len(sequence.ids) for sequence in sequences))
     ids = np.full((len(sequences), width), pad_id, dtype=np.int64)

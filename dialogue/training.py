@@ -43,15 +43,20 @@ from dialogue.interruption import deferred_interruption
 from dialogue.log import Log
 from dialogue.model import choose_device
 from dialogue.objective import Regularizer
-from dialogue.packing import Batch, Plan, collate, plan_steps, supervised_tokens
+from dialogue.packing import (
+    TOKENS_WITHOUT_GRADIENT,
+    Batch,
+    Plan,
+    collate,
+    plan_steps,
+    supervised_tokens,
+)
 from dialogue.progress import Progress
 from dialogue.recipe import recipe_digest
 from dialogue.repeats import first_alike
 from dialogue.shards import Shard
 
 _FINAL_RATE_SHARE = 0.1
-_TOKENS_AT_ONCE = 4_096
-"""Of a pass without a gradient, which needs less memory than one with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +103,8 @@ def train(
             then a killed run goes on from it.
         label: what the progress line says.
         held_out: what early stopping measures, where `settings.patience` asks for it.
-        rehearsed: so many of the last examples are; every step has its part of them.
+        rehearsed: so many of the last examples are: they are spread evenly over the steps, each of
+            which has something of the others.
         regularizer: what is added to the loss; it must follow from its arguments alone.
         besides: what the regularizer follows from, such as its settings and the memory: a
             checkpoint of another run is not continued.
@@ -213,7 +219,7 @@ def _frozen(
             examples,
             checkpoints / "frozen",
             pad_id=pad_id,
-            tokens_per_batch=max(settings.tokens_per_batch, _TOKENS_AT_ONCE),
+            tokens_per_batch=max(settings.tokens_per_batch, TOKENS_WITHOUT_GRADIENT),
             advance=bar.advance,
         )
     bar.finish("kept")
@@ -330,6 +336,7 @@ class _Run:
         """One optimizer step; the loss is the mean over the supervised tokens of all its parts."""
         micro_batches = self.plan.steps[self.step]
         count = sum(int(self.supervised[list(part)].sum()) for part in micro_batches)
+        assert count, "every step learns something: what has no labels of its own is rehearsed"
         rate = learning_rate(self.settings, self.step, len(self.plan.steps))
         for group in self.optimizer.param_groups:
             group["lr"] = rate

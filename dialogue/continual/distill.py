@@ -1,18 +1,18 @@
 """Distillation from the model before: its distribution is learned beside the responses.
 
-On replayed dialogues this is dark experience replay with labels (Buzzega et al. 2020, DER++), with
-the parent itself in place of stored logits; on the new domain's it is learning without forgetting
-(Li & Hoiem 2016). The first domain has nobody to learn from.
+On replayed dialogues this is dark experience replay (Buzzega et al. 2020: DER, with `labels`
+DER++), with the parent itself in place of stored logits; on the new domain's it is learning
+without forgetting (Li & Hoiem 2016). The first domain has nobody to learn from.
 
 Of a dialogue the parent teaches the supervised tokens or, with `whole`, all that have one before
-them. With `labels` a rehearsed dialogue's own responses are learned as well (DER++), without
-(DER) it is learned from the parent alone. A round of E rehearsed dialogues beside D new ones
-minimizes
+them. Without `labels` a rehearsed dialogue is learned from the parent alone. Of E rehearsed
+dialogues with M taught tokens beside D new ones with N supervised tokens, a step adds
 
-    mean_labelled −log P(token) + w · E / D · mean_taught T² · KL_token:
+    w · E / D · N / M · Σ_taught T² · KL_token
 
-how much a round's dialogues hold does not change what rehearsal counts. The user's words are never
-learned from the data.
+to its Σ_labelled −log P(token), and divides both by its labelled tokens: without `labels` that is,
+over a round, w · E / D · mean KL beside the new domain's mean loss, however long the dialogues are.
+The user's words are never learned from the data.
 
 Shapes: S taught tokens of some dialogues, V vocabulary, H hidden size.
 """
@@ -27,19 +27,24 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from dialogue.continual.pseudo import WRITING
 from dialogue.continual.strategy import Strategy
 from dialogue.distributed import progress_stream
 from dialogue.forward import Forward, choose_forward
 from dialogue.head import OutputLayer, Teacher
 from dialogue.model import choose_device, choose_precision
 from dialogue.objective import Border, Regularizer
-from dialogue.packing import collate, length_batches, supervised_tokens
+from dialogue.packing import (
+    TOKENS_WITHOUT_GRADIENT,
+    collate,
+    length_batches,
+    supervised_tokens,
+)
 from dialogue.progress import Progress
 from dialogue.repeats import first_alike
 from dialogue.shards import Shard, all_supervised
 
 _KEPT_BYTES = 2**30
-_TOKENS_AT_ONCE = 4_096
 
 
 class Distill(Strategy):
@@ -68,10 +73,12 @@ class Distill(Strategy):
 
     def _is_earlier(self, examples: Shard) -> NDArray[np.bool_]:
         """Which are rehearsed of what the parent has learned."""
-        is_earlier: NDArray[np.bool_] = np.array(examples.domains) != self.round.domain
-        # What a domain is rehearsed of itself, when it comes again, is what the parent knows.
-        is_earlier[len(self.round.new) :] |= self.round.domain in self.round.memory.learned
-        return is_earlier
+        is_other: NDArray[np.bool_] = np.array(examples.domains) != self.round.domain
+        if self.round.domain not in self.round.memory.learned:
+            return is_other
+        # When a domain comes again, the parent knows what is rehearsed of it; not what is new.
+        own = frozenset(self.round.new.ids)
+        return is_other | [name.removeprefix(WRITING) not in own for name in examples.ids]
 
     def _weights(
         self, examples: Shard, lessons: Shard, is_earlier: NDArray[np.bool_]
@@ -127,7 +134,7 @@ class Parent:
         parts = []
         lengths = self._lessons.lengths[self._different]
         start = 0
-        for places in length_batches(lengths, _TOKENS_AT_ONCE):
+        for places in length_batches(lengths, TOKENS_WITHOUT_GRADIENT):
             members = self._different[list(places)].tolist()
             parts.append(self._read(members))
             for index in members:

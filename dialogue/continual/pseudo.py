@@ -23,6 +23,8 @@ from dialogue.generation import special_ids
 from dialogue.model import autocast, choose_precision
 from dialogue.shards import Shard, concatenate, pack
 
+WRITING = "writing-"
+"""Before the name of a dialogue in writing form."""
 _WRITTEN_AT_ONCE = 32
 
 
@@ -70,7 +72,7 @@ class Pseudo(Strategy):
     def _as_writing(self, dialogues: Shard) -> Shard:
         writer = Writing(self.round.tokenizer)
         return self._packed(
-            (f"writing-{name}", domain, writer.lesson(domain, dialogues[index]))
+            (f"{WRITING}{name}", domain, writer.lesson(domain, dialogues[index]))
             for index, (name, domain) in enumerate(
                 zip(dialogues.ids, dialogues.domains, strict=True)
             )

@@ -59,6 +59,10 @@ def play(tiny: Path, checkpoints: Path, log: SilentLog | None = None, **changes:
     return trained.curve, {name: p.detach().clone() for name, p in model.named_parameters()}
 
 
+_LABELLED = np.arange(len(examples())) < 16
+"""The others are rehearsed: learned from a teacher alone."""
+
+
 def begin(
     model: PreTrainedModel,
     checkpoints: Path,
@@ -75,6 +79,7 @@ def begin(
         checkpoints=checkpoints,
         label="test",
         held_out=examples(seed=5, number=7),
+        rehearsed=0 if added is None else int(np.count_nonzero(~_LABELLED)),
         regularizer=added,
     )
 
@@ -86,7 +91,10 @@ def regularizer(tiny: Path, model: PreTrainedModel) -> Regularizer:
     fisher = {name: torch.ones_like(p) for name, p in anchors.items()}
     lessons = all_supervised(examples())
     parent = Parent(teacher, lessons, weights > 0, pad_id=0)
-    return Sum([Divergence(parent, lessons, weights, 2.0), Penalty(fisher, anchors, 0.1)])
+    taught = Divergence(
+        parent, lessons, weights, 2.0, parent.layer, labelled=_LABELLED, label="what it says"
+    )
+    return Sum([taught, Penalty(fisher, anchors, 0.1)])
 
 
 def resumed(tiny: Path, folder: Path) -> list[int]:

@@ -65,6 +65,7 @@ def play(
         pad_id=lesson.pad_id,
         checkpoints=checkpoints,
         label="test",
+        rehearsed=len(examples) - len(new),
         regularizer=strategy.regularizer(examples),
     )
     strategy.merge()

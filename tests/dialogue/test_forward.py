@@ -138,7 +138,7 @@ def test_a_regularizer_adds_to_the_loss_and_not_to_what_is_told(tiny_model: Path
     forward = choose_forward(model, "fp32", compiled=False)
     plain, nats = summed_loss(forward, given)
     with torch.no_grad():
-        said = forward.logits(forward.states(given)).log_softmax(-1)
+        said = forward.layer.logits(forward.states(given)).log_softmax(-1)
     uniform = -said.mean(-1) - math.log(296)
     for read in ([True] * number, [False] * number, [i % 3 == 0 for i in range(number)]):
         asked = replace(given, read=torch.tensor(read) if any(read) else None)
