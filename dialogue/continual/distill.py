@@ -73,12 +73,15 @@ class Distill(Strategy):
 
     def _is_earlier(self, examples: Shard) -> NDArray[np.bool_]:
         """Which are rehearsed of what the parent has learned."""
-        is_other: NDArray[np.bool_] = np.array(examples.domains) != self.round.domain
-        if self.round.domain not in self.round.memory.learned:
-            return is_other
+        domain, own, num_new = self.round.domain, set(self.round.new.ids), len(self.round.new)
+        comes_again = domain in self.round.memory.learned
+        is_earlier = np.zeros(len(examples), dtype=np.bool_)
         # When a domain comes again, the parent knows what is rehearsed of it; not what is new.
-        own = frozenset(self.round.new.ids)
-        return is_other | [name.removeprefix(WRITING) not in own for name in examples.ids]
+        is_earlier[num_new:] = [
+            its != domain or (comes_again and name.removeprefix(WRITING) not in own)
+            for its, name in zip(examples.domains[num_new:], examples.ids[num_new:], strict=True)
+        ]
+        return is_earlier
 
     def _weights(
         self, examples: Shard, lessons: Shard, is_earlier: NDArray[np.bool_]

@@ -177,6 +177,18 @@ def test_without_labels_what_the_parent_teaches_is_learned_from_it_alone(
     assert labelled.tolist() == [True, True, *[labels or replayed == 0] * 3]
 
 
+def test_what_is_new_is_learned_by_its_labels_whatever_it_is_called(lesson: MakeRound) -> None:
+    made = lesson(
+        new=shard("another name", 2, seed=1),
+        memory=Memory(empty_shard(), learned=("chat",)),
+        finetune=settings("distill", distill={"replayed": 8.0, "labels": False}),
+    )
+    regularizer = Distill(made).regularizer(concatenate([made.new, shard("chat", 1, seed=2)]))
+    assert regularizer is not None
+    assert regularizer.labelled is not None
+    assert regularizer.labelled.tolist() == [True, True, False]
+
+
 def test_of_a_domain_that_comes_again_the_parent_teaches_what_is_rehearsed(
     lesson: MakeRound,
 ) -> None:
