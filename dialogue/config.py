@@ -331,8 +331,8 @@ class Distill(Section):
     """How much the model before counts, beside the responses themselves."""
 
     replayed: float = Field(ge=0)
-    """Weight on rehearsed dialogues of earlier domains, those of `replay` and `pseudo`: beside the
-    new domain's loss it is taken as many times as there are such dialogues to one new one."""
+    """Weight on each rehearsed dialogue of an earlier domain, of `replay` or `pseudo`: its mean
+    divergence counts so many times what a new dialogue's loss does."""
     new: float = Field(ge=0)
     """Weight on each of the new domain's dialogues (LwF)."""
     temperature: float = Field(gt=0)

@@ -5,14 +5,14 @@ DER++), with the parent itself in place of stored logits; on the new domain's it
 without forgetting (Li & Hoiem 2016). The first domain has nobody to learn from.
 
 Of a dialogue the parent teaches the supervised tokens or, with `whole`, all that have one before
-them. Without `labels` a rehearsed dialogue is learned from the parent alone. Of E rehearsed
-dialogues with M taught tokens beside D new ones with N supervised tokens, a step adds
+them. Without `labels` a rehearsed dialogue is learned from the parent alone. Of D new dialogues
+with N supervised tokens, a step adds for each rehearsed one of m taught tokens
 
-    w · E / D · N / M · Σ_taught T² · KL_token
+    w · N / D / m · Σ_taught T² · KL_token
 
-to its Σ_labelled −log P(token), and divides both by its labelled tokens: without `labels` that is,
-over a round, w · E / D · mean KL beside the new domain's mean loss, however long the dialogues are.
-The user's words are never learned from the data.
+to its Σ_labelled −log P(token), and divides both by its labelled tokens: a rehearsed dialogue's mean
+KL counts w times what a new dialogue's loss does on average, however long either is. The user's
+words are never learned from the data.
 
 Shapes: S taught tokens of some dialogues, V vocabulary, H hidden size.
 """
@@ -89,13 +89,11 @@ class Distill(Strategy):
         """Of each dialogue's taught tokens, in supervised tokens of the new domain."""
         settings, num_new = self.round.settings.distill, len(self.round.new)
         supervised, taught = supervised_tokens(examples), supervised_tokens(lessons)
-        weights = settings.new * supervised / taught
-        if is_earlier.any():
-            a_dialogue = supervised[:num_new].sum() / num_new
-            weights[is_earlier] = (
-                settings.replayed * a_dialogue * is_earlier.sum() / taught[is_earlier].sum()
-            )
-        return weights
+        a_dialogue = supervised[:num_new].sum() / num_new
+        weights: NDArray[np.float64] = np.where(
+            is_earlier, settings.replayed * a_dialogue, settings.new * supervised
+        )
+        return weights / taught
 
 
 class Parent:
