@@ -10,9 +10,9 @@ with N supervised tokens, a step adds for each rehearsed one of m taught tokens
 
     w · N / D / m · Σ_taught T² · KL_token
 
-to its Σ_labelled −log P(token), and divides both by its labelled tokens: a rehearsed dialogue's mean
-KL counts w times what a new dialogue's loss does on average, however long either is. The user's
-words are never learned from the data.
+to its Σ_labelled −log P(token), and divides both by its labelled tokens: a rehearsed dialogue's
+mean KL counts w times what a new dialogue's loss does on average, however long either is. The
+user's words are never learned from the data.
 
 Shapes: S taught tokens of some dialogues, V vocabulary, H hidden size.
 """

@@ -77,7 +77,7 @@ def test_the_loss_is_the_sum_that_is_written_above(
     is_kept: bool,
     has_border: bool,
 ) -> None:
-    """By transformers' own logits: −Σ log P of 3 tokens each, and 5 · 3 times the mean KL of 3 or 8."""
+    """By transformers' own logits: −Σ log P of 3 tokens, and 5 · 3 times the mean KL of 3 or 8."""
     monkeypatch.setattr(distill, "_KEPT_BYTES", 2**20 if is_kept else 0)
     made = lesson(
         new=shard("home", 2, tokens=7, seed=1, supervised=3),
