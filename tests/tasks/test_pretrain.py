@@ -9,12 +9,12 @@ import torch
 import yaml
 
 from dialogue.config import Params, Pretrain
+from dialogue.continual.memory import read_memory
 from dialogue.log import SilentLog
 from dialogue.manifest import verify_manifest, write_manifest
 from dialogue.model import load_model, load_tokenizer
 from dialogue.records import read_dialogues
 from dialogue.scores import read_scores
-from dialogue.shards import open_shard
 from dialogue.texts import Text, write_texts
 from tasks.pretrain import pretrain
 
@@ -25,6 +25,7 @@ block_tokens: 48
 held_out_share: 0.2
 max_tokens: 4000
 freeze: {top_layers: null, embeddings: false, norms: false}
+memory: {num_dialogues: 0, system: "", max_new_tokens: 32, temperature: 1.0, top_p: 1.0}
 training: {epochs: 2.0, learning_rate: 0.01, warmup_share: 0.1, weight_decay: 0.0,
            gradient_clip: 1.0, tokens_per_step: 512, tokens_per_batch: 512,
            min_steps: 1, checkpoint_seconds: 60.0, precision: fp32, compile: never,
@@ -69,7 +70,8 @@ def test_a_model_from_nothing_learns_to_read(params: Params, tmp_path: Path) -> 
     assert load_tokenizer(tmp_path / "base").get_vocab() == (
         load_tokenizer(tmp_path / "tokenizer").get_vocab()
     )
-    assert len(open_shard(tmp_path / "memory")) == 0
+    memory = read_memory(tmp_path / "memory")
+    assert (len(memory.dialogues), memory.learned, memory.num_bytes) == (0, (), 0)
     exam = {dialogue.id for dialogue in read_dialogues(tmp_path / "scores" / "exam.parquet")}
     scores = read_scores(tmp_path / "scores" / "rows.parquet")
     assert {score.dialogue_id for score in scores} == exam
