@@ -317,6 +317,15 @@ class Pretrain(Section):
     memory: BaseMemory
     training: Training
 
+    @model_validator(mode="after")
+    def _who_begins_from_nothing_remembers_nothing(self) -> Pretrain:
+        if self.init.kind == "scratch" and self.memory.num_dialogues:
+            raise ValueError(
+                f"memory.num_dialogues: {self.memory.num_dialogues}, but a model from nothing "
+                "follows no instructions yet; set it to 0"
+            )
+        return self
+
 
 class Replay(Section):
     """The bounded reservoir of whole dialogues that travels from domain to domain."""

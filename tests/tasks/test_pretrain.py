@@ -95,6 +95,19 @@ def test_it_goes_on_from_a_folder(params: Params, tmp_path: Path, tiny_model: Pa
     assert not same["model.layers.1.mlp.up_proj.weight"]
 
 
+def test_a_base_that_follows_instructions_leaves_a_memory(
+    params: Params, tmp_path: Path, instructed_model: Path
+) -> None:
+    init = {"kind": "folder", "path": str(instructed_model), "licence": "CC0-1.0"}
+    asked = {"num_dialogues": 3, "system": "help", "temperature": 0.0, "top_p": 1.0}
+    training = yaml.safe_load(SECTION)["training"] | {"learning_rate": 1e-6}
+    memory = asked | {"max_new_tokens": 64}
+    figures = run(params, tmp_path, TEXT, init=init, memory=memory, training=training)
+    left = read_memory(tmp_path / "memory")
+    assert (len(left.dialogues), left.learned) == (3, ("instructions",))
+    assert (figures["memory_dialogues"], figures["memory_bytes"]) == (3, left.num_bytes)
+
+
 def test_a_folder_that_is_not_there_is_named(params: Params, tmp_path: Path) -> None:
     init = {"kind": "folder", "path": str(tmp_path / "nowhere"), "licence": "MIT"}
     with pytest.raises(ValueError, match=r"pretrain\.init: .*nowhere: no such folder"):

@@ -11,18 +11,14 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 from dialogue.config import Pretrain, load_params
 from dialogue.continual import Combination
 from dialogue.continual.base_memory import base_memory
-from dialogue.continual.pseudo import Pseudo, Writing
+from dialogue.continual.pseudo import Pseudo
 from dialogue.encoding import Encoder
 from dialogue.instructions import plain_instructions
-from dialogue.log import SilentLog
 from dialogue.model import load_model
 from dialogue.records import Turn
-from dialogue.shards import pack
-from dialogue.training import train
+from tests.conftest import BY_HEART
 from tests.dialogue.continual.conftest import MakeRound
 from tests.dialogue.continual.rounds import ROOT, settings
-
-TURNS = (Turn("user", "how are you?"), Turn("assistant", "I am fine."))
 
 
 def section(**memory: Any) -> Pretrain:
@@ -37,30 +33,16 @@ def section(**memory: Any) -> Pretrain:
     )
 
 
-@pytest.fixture(scope="module")
-def instructed(
-    tiny_model: Path, tokenizer: PreTrainedTokenizerFast, tmp_path_factory: pytest.TempPathFactory
-) -> PreTrainedModel:
-    """A model that was taught one dialogue by heart, after the system turn `help`."""
-    model = load_model(tiny_model)
-    lesson = Writing(tokenizer).lesson("help", Encoder(tokenizer).dialogue(TURNS, 64))
-    train(
-        model,
-        pack([("lesson", "help", lesson)], len(tokenizer)),
-        settings().training.model_copy(update={"epochs": 80.0}),
-        SilentLog(),
-        pad_id=0,
-        checkpoints=tmp_path_factory.mktemp("checkpoints"),
-        label="test",
-    )
-    return model
+@pytest.fixture
+def instructed(instructed_model: Path) -> PreTrainedModel:
+    return load_model(instructed_model)
 
 
 def test_the_model_asks_itself_and_answers(
     instructed: PreTrainedModel, tokenizer: PreTrainedTokenizerFast
 ) -> None:
     memory = base_memory(instructed, tokenizer, section())
-    told = Encoder(tokenizer).dialogue(TURNS, 64)
+    told = Encoder(tokenizer).dialogue(BY_HEART, 64)
     assert memory.learned == ("instructions",)
     assert set(memory.dialogues.domains) == {"instructions"}
     assert len(set(memory.dialogues.ids)) == len(memory.dialogues) == 3
@@ -73,7 +55,7 @@ def test_a_reply_that_breaks_off_is_kept_so_far(
     instructed: PreTrainedModel, tokenizer: PreTrainedTokenizerFast
 ) -> None:
     encoder = Encoder(tokenizer)
-    told, opening = encoder.dialogue(TURNS, 64), encoder.openings["user"]
+    told, opening = encoder.dialogue(BY_HEART, 64), encoder.openings["user"]
     tokens = len(told.ids) - len(opening) - 4  # the reply's last one, its end and a line's
     dialogue = base_memory(instructed, tokenizer, section(max_new_tokens=tokens)).dialogues[0]
     assert dialogue.ids.tolist() == told.ids[:-4].tolist()
@@ -98,7 +80,7 @@ def test_what_the_exam_asks_is_not_rehearsed(
 def test_draws_follow_from_the_settings_alone(
     instructed: PreTrainedModel, tokenizer: PreTrainedTokenizerFast
 ) -> None:
-    asked = section(temperature=1.0, top_p=1.0, num_dialogues=40)
+    asked = section(temperature=1.5, top_p=1.0, num_dialogues=40)
     one, two = (base_memory(instructed, tokenizer, asked).dialogues for _ in range(2))
     assert one.ids == two.ids
     assert [one[i].ids.tolist() for i in range(len(one))] == [
