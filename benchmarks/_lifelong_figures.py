@@ -42,12 +42,17 @@ class Result:
         """Processor time of all lessons."""
         return math.fsum(cost["cpu_seconds"] for cost in self.found["costs"])
 
+    @property
+    def general_loss(self) -> float | None:
+        """By what share the lessons raised the bits per byte of the plain instructions."""
+        general = self.found["general"]
+        before, after = general["base"], general[list(general)[-1]]
+        return _bits(after) / _bits(before) - 1 if before else None
+
     def cell(self, learned: str, domain: str, metric: str, chosen: Floats | None = None) -> float:
         """R[learned, domain]: a mean over dialogues, or over those `chosen` by their place."""
         rows = np.asarray(self.found["scores"][learned][domain][metric], dtype=np.float64)
-        if chosen is not None:
-            rows = rows[(chosen * len(rows)).astype(np.intp)]
-        return float(rows[:, 0].sum() / rows[:, 1].sum())
+        return _ratio(rows if chosen is None else rows[(chosen * len(rows)).astype(np.intp)])
 
     def matrix(self, metric: str, chosen: Mapping[str, Floats] | None = None) -> dict[Any, float]:
         """All cells."""
@@ -59,6 +64,14 @@ class Result:
             for learned in scores
             for domain in scores[learned]
         }
+
+
+def _bits(measured: Mapping[str, Any]) -> float:
+    return _ratio(np.asarray(measured[_BITS], dtype=np.float64))
+
+
+def _ratio(rows: Floats) -> float:
+    return float(rows[:, 0].sum() / rows[:, 1].sum())
 
 
 def figures_of(results: Sequence[Result], default: str, data_bytes: int) -> dict[str, float]:
@@ -169,6 +182,7 @@ def table(results: Sequence[Result], default: str) -> list[Row]:
             "backward": _mean([each.backward_transfer for each in bits]),
             "forward": _mean([each.forward_transfer for each in bits]),
             "forgetting": _mean([each.forgetting for each in bits]),
+            "instructions": _mean([result.general_loss for result in own]),
         }
         hits = _mean([_last(result, _HITS) for result in own])
         seconds = _mean([result.seconds for result in own])
@@ -208,6 +222,7 @@ def draw(results: Sequence[Result], folder: Path) -> None:
                 metric: {f"{a}/{b}": value for (a, b), value in r.matrix(metric).items()}
                 for metric in titles
             },
+            "general_loss": r.general_loss,
             "costs": r.found["costs"],
             "memory_bytes": r.found["memory_bytes"],
         }

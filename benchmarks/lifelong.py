@@ -27,12 +27,13 @@ import torch
 from transformers import PreTrainedModel
 
 from benchmarks._lifelong_figures import Result, draw, figures_of, table
-from benchmarks._lifelong_rounds import QUICK, SIZES, TRAINING, learn, nothing, settings
+from benchmarks._lifelong_rounds import QUICK, SIZES, TRAINING, learn, settings
 from benchmarks._lifelong_stream import ORDERS, Stream, open_stream
 from benchmarks.form import Bound, report
 from dialogue.config import Finetune, load_params
 from dialogue.examination import answer_paper
 from dialogue.model import choose_precision, load_model
+from dialogue.paper import Paper
 from dialogue.shards import concatenate
 
 BOUNDS: dict[str, Bound] = {
@@ -129,7 +130,7 @@ def _runs(asked: argparse.Namespace, default: str) -> Iterator[tuple[str, str, i
 def _file_name(name: str, order: str, seed: int, stream: Stream, base: str) -> str:
     """Of a result; settings and code that others follow from stand in it as a digest."""
     plan = _settings(name, seed, stream, base).model_dump_json() if name not in PEERS else ""
-    text = f"{plan}{json.dumps(TRAINING[base])}{stream.num_bytes}"
+    text = f"{plan}{json.dumps(TRAINING[base])}{stream.num_bytes} {stream.memory.num_bytes}"
     return f"{name} {order} {seed} {hashlib.sha256(text.encode()).hexdigest()[:8]}.json"
 
 
@@ -141,42 +142,51 @@ def _settings(name: str, seed: int, stream: Stream, base: str) -> Finetune:
 
 def _run(stream: Stream, name: str, order: Sequence[str], settings: Finetune) -> dict[str, Any]:
     """One strategy, order and seed: the scores of every cell, seconds and bytes."""
-    base = load_model(stream.base)
-    scores = {"base": _examine(base, stream, order)}
+    model, memory = load_model(stream.base), stream.memory
+    scores = {"base": _examine(model, stream, order)}
+    general = {"base": _generally(model, stream)}
     costs: list[dict[str, float]] = []
     if name == "joint":
-        everything = concatenate([stream.train[domain] for domain in order])
-        model, _, cost = learn(stream, order[-1], everything, nothing(), settings, base)
-        scores[order[-1]] = _examine(model, stream, order)
-        # Trained anew on all domains so far, each time one comes: by the bytes of each time.
-        tokens = [int(stream.train[domain].lengths.sum()) for domain in order]
-        costs = [
-            {k: v * so_far / sum(tokens) for k, v in cost.items()} for so_far in accumulate(tokens)
-        ]
-        return {"scores": scores, "costs": costs, "memory_bytes": stream.num_bytes}
-    memory = nothing()
-    model = base
-    for domain in order:
+        lessons = {order[-1]: concatenate([stream.train[domain] for domain in order])}
+    else:
+        lessons = {domain: stream.train[domain] for domain in order}
+    for domain, lesson in lessons.items():
         if name == "separate":
-            model, memory = load_model(stream.base), nothing()
-        model, memory, cost = learn(stream, domain, stream.train[domain], memory, settings, model)
+            model, memory = load_model(stream.base), stream.memory
+        model, memory, cost = learn(stream, domain, lesson, memory, settings, model)
         costs.append(cost)
         scores[domain] = _examine(model, stream, order)
-    return {"scores": scores, "costs": costs, "memory_bytes": memory.num_bytes}
+        general[domain] = _generally(model, stream)
+    memory_bytes = memory.num_bytes
+    if name == "joint":
+        # Trained anew on all domains so far, each time one comes: by the bytes of each time.
+        tokens = [int(stream.train[domain].lengths.sum()) for domain in order]
+        (whole,) = costs
+        costs = [
+            {k: v * so_far / sum(tokens) for k, v in whole.items()} for so_far in accumulate(tokens)
+        ]
+        memory_bytes = stream.num_bytes
+    return {"scores": scores, "general": general, "costs": costs, "memory_bytes": memory_bytes}
 
 
 def _examine(model: PreTrainedModel, stream: Stream, order: Sequence[str]) -> dict[str, Any]:
     """Domain → metric → [value, weight] of every dialogue, always in the same order."""
+    return {domain: _measured(model, stream.papers[domain]) for domain in order}
+
+
+def _generally(model: PreTrainedModel, stream: Stream) -> dict[str, Any]:
+    """The same of the plain instructions; empty where there are none."""
+    return {} if stream.general is None else _measured(model, [stream.general])
+
+
+def _measured(model: PreTrainedModel, papers: Sequence[Paper]) -> dict[str, list[list[float]]]:
     model.train(False)
-    found: dict[str, Any] = {}
-    for domain in order:
-        rows: dict[str, list[list[float]]] = {"bits_per_byte": [], "hits_at_1": []}
-        for paper in stream.papers[domain]:
-            for each in answer_paper(model, paper, choose_precision("auto")):
-                if each.metric in rows:
-                    rows[each.metric].append([each.value, each.weight])
-        found[domain] = rows
-    return found
+    rows: dict[str, list[list[float]]] = {"bits_per_byte": [], "hits_at_1": []}
+    for paper in papers:
+        for each in answer_paper(model, paper, choose_precision("auto")):
+            if each.metric in rows:
+                rows[each.metric].append([each.value, each.weight])
+    return rows
 
 
 if __name__ == "__main__":
