@@ -18,7 +18,7 @@ from dialogue.continual.memory import Memory
 from dialogue.continual.strategy import Round
 from dialogue.freezing import freeze
 from dialogue.log import SilentLog
-from dialogue.shards import Shard
+from dialogue.shards import Shard, empty_shard
 from dialogue.training import train
 
 QUICK = Sizes(num_train=40, num_test=8, num_selected=6, max_tokens=64, pretrain_tokens=20_000)
@@ -71,6 +71,11 @@ def settings(
     for part, values in (changes or {}).items():
         section[part] |= values
     return Finetune.model_validate(section)
+
+
+def nothing() -> Memory:
+    """What is remembered before the first round."""
+    return Memory(empty_shard())
 
 
 def learn(

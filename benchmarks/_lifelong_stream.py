@@ -20,19 +20,17 @@ from dialogue.config import (
     Training,
     load_params,
 )
-from dialogue.continual.base_memory import base_memory
-from dialogue.continual.memory import Memory, read_memory, write_memory
 from dialogue.encoding import Encoder
 from dialogue.exam import INSTRUCTIONS
 from dialogue.initialization import initial_model
 from dialogue.instructions import plain_instructions
 from dialogue.log import SilentLog
-from dialogue.model import load_model, load_tokenizer, save_model, scratch_model
+from dialogue.model import load_tokenizer, save_model, scratch_model
 from dialogue.paper import Paper, set_paper
 from dialogue.pretraining import split_documents, text_blocks
 from dialogue.privacy import Scrubber
 from dialogue.records import Dialogue, words_digest
-from dialogue.shards import Shard, empty_shard, pack
+from dialogue.shards import Shard, pack
 from dialogue.sources import raw_files, read, read_text
 from dialogue.sources.selection import smallest
 from dialogue.tokenization import train_tokenizer
@@ -74,8 +72,6 @@ class Stream:
     train: Mapping[str, Shard]
     papers: Mapping[str, tuple[Paper, Paper]]
     """Of each domain: replies to be picked among others, and dialogues only to be predicted."""
-    memory: Memory
-    """What the base model has before any lesson; nothing, of a small one."""
     general: Paper | None
     """The plain instructions, where the base model follows any."""
 
@@ -108,7 +104,6 @@ def open_stream(sizes: Sizes, folder: Path, sources: Mapping[str, Source] | None
         tokenizer=tokenizer,
         train={n: _encoded(n, d, tokenizer, sizes.max_tokens) for n, d in learned.items()},
         papers={n: _papers(n, d, tokenizer, settings, sizes) for n, d in asked.items()},
-        memory=_memory(params, base, folder / "memory") if follows else Memory(empty_shard()),
         general=_instructions(tokenizer, settings) if follows else None,
     )
 
@@ -192,14 +187,6 @@ def _papers(
         set_paper(domain, first, tokenizer, settings, thorough=True),
         set_paper(domain, rest, tokenizer, settings, thorough=False),
     )
-
-
-def _memory(params: Params, base: Path, folder: Path) -> Memory:
-    """What the base model writes of itself, as pretraining leaves it; kept for the next run."""
-    if not folder.exists():
-        written = base_memory(load_model(base), load_tokenizer(base), params.pretrain)
-        write_memory(folder, written)
-    return read_memory(folder)
 
 
 def _instructions(tokenizer: PreTrainedTokenizerFast, settings: Evaluate) -> Paper:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks._lifelong_rounds import QUICK, SIZES, learn, settings
+from benchmarks._lifelong_rounds import QUICK, SIZES, learn, nothing, settings
 from benchmarks._lifelong_stream import SHARED, Stream, open_stream, services
 from benchmarks.form import Bound, Row, quick_wanted, report
 from dialogue.model import load_model
@@ -96,7 +96,7 @@ def _rounds(
     stream: Stream, lessons: dict[str, Shard], order: Sequence[str], bar: Progress
 ) -> list[tuple[float, float]]:
     """Seconds of processor time and bytes of memory of every round."""
-    model, memory = load_model(stream.base), stream.memory
+    model, memory = load_model(stream.base), nothing()
     chosen = settings("small", 1, stream)
     found = []
     for domain in order:

@@ -27,7 +27,7 @@ import torch
 from transformers import PreTrainedModel
 
 from benchmarks._lifelong_figures import Result, draw, figures_of, table
-from benchmarks._lifelong_rounds import QUICK, SIZES, TRAINING, learn, settings
+from benchmarks._lifelong_rounds import QUICK, SIZES, TRAINING, learn, nothing, settings
 from benchmarks._lifelong_stream import ORDERS, Stream, open_stream
 from benchmarks.form import Bound, report
 from dialogue.config import Finetune, load_params
@@ -130,7 +130,7 @@ def _runs(asked: argparse.Namespace, default: str) -> Iterator[tuple[str, str, i
 def _file_name(name: str, order: str, seed: int, stream: Stream, base: str) -> str:
     """Of a result; settings and code that others follow from stand in it as a digest."""
     plan = _settings(name, seed, stream, base).model_dump_json() if name not in PEERS else ""
-    text = f"{plan}{json.dumps(TRAINING[base])}{stream.num_bytes} {stream.memory.num_bytes}"
+    text = f"{plan}{json.dumps(TRAINING[base])}{stream.num_bytes} general"
     return f"{name} {order} {seed} {hashlib.sha256(text.encode()).hexdigest()[:8]}.json"
 
 
@@ -142,7 +142,7 @@ def _settings(name: str, seed: int, stream: Stream, base: str) -> Finetune:
 
 def _run(stream: Stream, name: str, order: Sequence[str], settings: Finetune) -> dict[str, Any]:
     """One strategy, order and seed: the scores of every cell, seconds and bytes."""
-    model, memory = load_model(stream.base), stream.memory
+    model, memory = load_model(stream.base), nothing()
     scores = {"base": _examine(model, stream, order)}
     general = {"base": _generally(model, stream)}
     costs: list[dict[str, float]] = []
@@ -152,7 +152,7 @@ def _run(stream: Stream, name: str, order: Sequence[str], settings: Finetune) ->
         lessons = {domain: stream.train[domain] for domain in order}
     for domain, lesson in lessons.items():
         if name == "separate":
-            model, memory = load_model(stream.base), stream.memory
+            model, memory = load_model(stream.base), nothing()
         model, memory, cost = learn(stream, domain, lesson, memory, settings, model)
         costs.append(cost)
         scores[domain] = _examine(model, stream, order)

@@ -294,18 +294,6 @@ class Freeze(Section):
     """True: the norms are frozen, in the layers that learn too."""
 
 
-class BaseMemory(Section):
-    """What the base model writes for the lessons to rehearse: instructions and its replies."""
-
-    num_dialogues: int = Field(ge=0)
-    """0 for a base model that follows no instructions: it remembers nothing."""
-    system: str
-    """The system turn after which it writes a question; empty for none."""
-    max_new_tokens: int = Field(ge=16)
-    temperature: float = Field(ge=0)
-    top_p: float = Field(gt=0, le=1)
-
-
 class Pretrain(Section):
     """The base model and its continued (or first) autoregressive training on plain text."""
 
@@ -314,17 +302,7 @@ class Pretrain(Section):
     held_out_share: Share
     max_tokens: int | None = Field(ge=1)
     freeze: Freeze
-    memory: BaseMemory
     training: Training
-
-    @model_validator(mode="after")
-    def _who_begins_from_nothing_remembers_nothing(self) -> Pretrain:
-        if self.init.kind == "scratch" and self.memory.num_dialogues:
-            raise ValueError(
-                f"memory.num_dialogues: {self.memory.num_dialogues}, but a model from nothing "
-                "follows no instructions yet; set it to 0"
-            )
-        return self
 
 
 class Replay(Section):

@@ -9,8 +9,6 @@ from pathlib import Path
 from transformers import PreTrainedTokenizerFast
 
 from dialogue.config import Params
-from dialogue.continual.base_memory import base_memory
-from dialogue.continual.memory import write_memory
 from dialogue.distributed import first_before_others, is_first, joined
 from dialogue.freezing import freeze, merge_adapters
 from dialogue.initialization import initial_model
@@ -21,6 +19,7 @@ from dialogue.model import choose_device, choose_precision, save_model
 from dialogue.pretraining import Document, split_documents, text_bits, text_blocks
 from dialogue.records import Dialogue, Turn, write_dialogues
 from dialogue.scores import Score, write_scores
+from dialogue.shards import empty_shard, write_shard
 from dialogue.texts import read_texts
 from dialogue.training import train, write_curve
 from tasks._exam_files import EXAM, ROWS
@@ -73,10 +72,9 @@ def pretrain(
     merge_adapters(learner)
     after = text_bits(learner, vocabulary, held_out, settings.block_tokens, precision)
 
-    remembered = base_memory(learner, vocabulary, settings)
     digest = save_model(learner, vocabulary, model, domain="base", parent_digest=None)
     _save_tokenizer(vocabulary, tokenizer)
-    write_memory(memory, remembered)
+    write_shard(memory, empty_shard())
     licence = ", ".join(sorted({each.licence for each in texts}))
     _write_exam(scores, digest, held_out, after, licence)
     write_curve(curve, trained)
@@ -89,8 +87,6 @@ def pretrain(
         "last_loss": trained.curve[-1]["loss"],
         "bits_per_byte_before": _bits_per_byte(before),
         "bits_per_byte_after": _bits_per_byte(after),
-        "memory_dialogues": len(remembered.dialogues),
-        "memory_bytes": remembered.num_bytes,
     }
     shutil.rmtree(checkpoints, ignore_errors=True)
     log.metrics(figures | {"seconds": trained.seconds})

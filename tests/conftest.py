@@ -13,17 +13,9 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from dialogue.config import ScratchModel, load_params
-from dialogue.continual.pseudo import Writing
-from dialogue.encoding import Encoder
-from dialogue.log import SilentLog
-from dialogue.model import load_model, save_model, scratch_model
-from dialogue.records import Turn
-from dialogue.shards import pack
+from dialogue.config import ScratchModel
+from dialogue.model import save_model, scratch_model
 from dialogue.tokenization import train_tokenizer
-from dialogue.training import train
-
-ROOT = Path(__file__).parents[1]
 
 torch.set_num_threads(2)
 # No example fails by the clock: other processes share the cores.
@@ -66,31 +58,6 @@ def tiny_model(
     """A model folder with a manifest; tests must not write into it."""
     folder = tmp_path_factory.mktemp("models") / "tiny"
     save_model(scratch_model(tiny_settings, tokenizer, seed=1), tokenizer, folder, domain="base")
-    return folder
-
-
-BY_HEART = (Turn("user", "how are you?"), Turn("assistant", "I am fine."))
-
-
-@pytest.fixture(scope="session")
-def instructed_model(
-    tmp_path_factory: pytest.TempPathFactory, tiny_model: Path, tokenizer: PreTrainedTokenizerFast
-) -> Path:
-    """A model folder that has learned, after the system turn `help`, the dialogue `BY_HEART`."""
-    model = load_model(tiny_model)
-    lesson = Writing(tokenizer).lesson("help", Encoder(tokenizer).dialogue(BY_HEART, 64))
-    settings = load_params(ROOT / "params.yaml").finetune.training
-    train(
-        model,
-        pack([("by-heart", "help", lesson)], len(tokenizer)),
-        settings.model_copy(update={"epochs": 80.0, "learning_rate": 0.01, "precision": "fp32"}),
-        SilentLog(),
-        pad_id=0,
-        checkpoints=tmp_path_factory.mktemp("checkpoints"),
-        label="by heart",
-    )
-    folder = tmp_path_factory.mktemp("models") / "instructed"
-    save_model(model, tokenizer, folder, domain="base")
     return folder
 
 

@@ -3,7 +3,7 @@
 θ = θ_parent + a · (θ_learned − θ_parent). Along the straight line between a model and what it was
 trained to, the loss on either's data is often low: the mean keeps most of what both know (Wortsman
 et al. 2022, WiSE-FT, arXiv:2109.01903; between successive domains Marouf et al. 2024, CoMA,
-arXiv:2312.08977). The first domain has nothing before it to keep and is learned whole.
+arXiv:2312.08977). The parent of the first lesson is the base model: nothing else holds to it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class Average(Strategy):
         self._parent = {
             name: parameter.detach().clone()
             for name, parameter in lesson.model.named_parameters()
-            if parameter.requires_grad and lesson.memory.learned
+            if parameter.requires_grad
         }
 
     @torch.no_grad()

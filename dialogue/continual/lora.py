@@ -36,12 +36,13 @@ class Lora(Strategy):
             self.round.model, settings.lora.rank, settings.lora.alpha, settings.training.seed
         )
         rows = adapter_inputs(self.round.model)
-        held = [*self.round.memory.of(_NAME).values(), *rows.values()]
-        needed = sum(value.numel() for value in held) * _STORED.itemsize
+        new = sum(value.numel() for value in rows.values()) * _STORED.itemsize
+        needed = new * (len(self.round.memory.learned) + 1)
         if needed > settings.lora.max_bytes:
             raise ValueError(
-                f"finetune.lora.max_bytes is {settings.lora.max_bytes}, but the adapters of all "
-                f"domains so far need {needed}: raise it, or lower finetune.lora.rank"
+                f"finetune.lora.max_bytes is {settings.lora.max_bytes}, but the adapters of "
+                f"{len(self.round.memory.learned) + 1} domains need {needed}: raise it, or lower "
+                "finetune.lora.rank"
             )
 
     def regularizer(self, examples: Shard) -> Regularizer | None:  # noqa: ARG002

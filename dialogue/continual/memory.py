@@ -1,7 +1,7 @@
 """What travels from round to round: whole dialogues, named tensors, and which domains were learned.
 
-On disk a memory is a shard folder with a `manifest.json` over all files and, where a strategy keeps
-tensors, `tensors.safetensors`.
+On disk a memory is a shard folder with, where there is anything to say, `tensors.safetensors` and
+a `manifest.json` over all files. A bare shard, as pretraining leaves one, is a memory too.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from pathlib import Path
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from dialogue.manifest import read_manifest, verify_manifest, write_manifest
-from dialogue.shards import Shard, open_shard, write_shard
+from dialogue.manifest import MANIFEST, read_manifest, verify_manifest, write_manifest
+from dialogue.shards import Shard, open_shard, shard_digest, write_shard
 from dialogue.writing import named_where_it_fails
 
 _TENSORS = "tensors.safetensors"
@@ -72,12 +72,19 @@ def read_memory(folder: Path) -> Memory:
     Raises:
         ValueError: a file is missing or damaged.
     """
-    verify_manifest(folder)
-    manifest = read_manifest(folder)
-    tensors = load_file(folder / _TENSORS) if _TENSORS in manifest["files"] else {}
-    return Memory(open_shard(folder), tensors, tuple(map(str, manifest["learned"])))
+    learned: tuple[str, ...] = ()
+    tensors: dict[str, Tensor] = {}
+    if (folder / MANIFEST).exists():
+        verify_manifest(folder)
+        manifest = read_manifest(folder)
+        learned = tuple(str(name) for name in manifest.get("learned", ()))
+        if _TENSORS in manifest["files"]:
+            tensors = load_file(folder / _TENSORS)
+    return Memory(open_shard(folder), tensors, learned)
 
 
 def memory_digest(folder: Path) -> str:
     """The digest that names a memory, without reading all of it."""
-    return str(read_manifest(folder)["digest"])
+    if (folder / MANIFEST).exists():
+        return str(read_manifest(folder)["digest"])
+    return shard_digest(folder)

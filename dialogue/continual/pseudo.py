@@ -20,9 +20,8 @@ from dialogue.continual.strategy import Strategy
 from dialogue.decoding import Batch, Sampling
 from dialogue.distributed import progress_stream
 from dialogue.encoding import Encoded, Encoder
-from dialogue.exam import GENERAL
 from dialogue.generation import special_ids
-from dialogue.model import Precision, autocast, choose_precision
+from dialogue.model import autocast, choose_precision
 from dialogue.progress import Progress
 from dialogue.shards import Shard, concatenate, pack
 
@@ -43,10 +42,8 @@ class Pseudo(Strategy):
 
     def _written(self, wanted: int) -> Shard:
         """What can be read of `wanted` dialogues, the learned domains in equal parts."""
-        lesson = self.round
+        learned, lesson = self.round.memory.learned, self.round
         settings, training = lesson.settings.pseudo, lesson.settings.training
-        # What the base model could do before any lesson was not taught in writing form.
-        learned = [name for name in lesson.memory.learned if name not in GENERAL]
         if not learned:
             return self._packed([])
         writer = Writing(lesson.tokenizer)
@@ -57,14 +54,18 @@ class Pseudo(Strategy):
                 settings.temperature,
                 settings.top_p,
                 repetition_penalty=1.0,
-                seed=draw_seed(training.seed, lesson.domain, domain, number),
+                seed=_seed(training.seed, lesson.domain, domain, number),
             )
             for domain, number in drafts
         ]
         prompts = [writer.prompt(domain) for domain, _ in drafts]
-        precision = choose_precision(training.precision)
-        label = f"{lesson.domain}: what the parent writes"
-        texts = write(lesson.model, prompts, samplings, writer, precision, label)
+        model = lesson.model
+        was_training = model.training
+        model.train(False)
+        with torch.inference_mode(), autocast(choose_precision(training.precision), model.device):
+            label = f"{lesson.domain}: what the parent writes"
+            texts = write(model, prompts, samplings, writer, label)
+        model.train(was_training)
         return self._packed(
             (f"written-{domain}-{number}", domain, dialogue)
             for (domain, number), text in zip(drafts, texts, strict=True)
@@ -107,11 +108,8 @@ class Writing:
         ids = np.concatenate([prompt, dialogue.ids, [self.end]])
         return Encoded(ids.astype(np.int64), np.arange(len(ids)) >= len(prompt))
 
-    def read(self, written: Sequence[int], *, broken_off: bool = False) -> Encoded | None:
-        """The whole turns of what was written, replies supervised; None without one.
-
-        With `broken_off` a last reply counts that does not end.
-        """
+    def read(self, written: Sequence[int]) -> Encoded | None:
+        """The whole turns of what was written, replies supervised; None without one."""
         ids: list[int] = []
         mask: list[bool] = []
         rest = list(written)
@@ -123,11 +121,6 @@ class Writing:
             mask += [False] * len(opening) + [learned] * (len(text) + 1)
             mask += [False] * len(self._encoder.newline)
             rest = rest[len(opening) + len(text) + len(closing) :]
-        reply = self._openings["assistant"]
-        text = rest[len(reply) :]
-        if broken_off and rest[: len(reply)] == reply and not self.special & set(text):
-            ids += rest
-            mask += [False] * len(reply) + [True] * len(text)
         if not any(mask):
             return None
         last = max(i for i, learned in enumerate(mask) if learned) + 1 + len(self._encoder.newline)
@@ -149,7 +142,6 @@ def write(
     prompts: Sequence[Sequence[int]],
     samplings: Sequence[Sampling],
     writer: Writing,
-    precision: Precision,
     label: str,
 ) -> list[list[int]]:
     """What the model writes after each prompt, up to the end of the dialogue.
@@ -157,28 +149,24 @@ def write(
     `label` stands before the line that shows how far it is.
     """
     written: list[list[int]] = [[] for _ in prompts]
+    batch = Batch(model, writer.special)
     rows: dict[int, int] = {}
     waiting = list(reversed(range(len(prompts))))
     bar = Progress(label, len(prompts), "dialogues", progress_stream())
-    was_training = model.training
-    model.train(False)
-    with torch.inference_mode(), autocast(precision, model.device):
-        batch = Batch(model, writer.special)
-        while waiting or rows:
-            room = min(_WRITTEN_AT_ONCE - len(rows), len(waiting))
-            if joining := [waiting.pop() for _ in range(room)]:
-                keys = batch.add([prompts[i] for i in joining], [samplings[i] for i in joining])
-                rows |= dict(zip(keys, joining, strict=True))
-            for key, token in batch.step().items():
-                index = rows[key]
-                inside = _is_inside([*prompts[index], *written[index]], writer)
-                written[index].append(token)
-                over = token == writer.end and not inside
-                if over or len(written[index]) >= samplings[index].max_new_tokens:
-                    batch.drop({key})
-                    del rows[key]
-                    bar.advance(1)
-    model.train(was_training)
+    while waiting or rows:
+        room = min(_WRITTEN_AT_ONCE - len(rows), len(waiting))
+        if joining := [waiting.pop() for _ in range(room)]:
+            keys = batch.add([prompts[i] for i in joining], [samplings[i] for i in joining])
+            rows |= dict(zip(keys, joining, strict=True))
+        for key, token in batch.step().items():
+            index = rows[key]
+            inside = _is_inside(written[index], writer)
+            written[index].append(token)
+            over = token == writer.end and not inside
+            if over or len(written[index]) >= samplings[index].max_new_tokens:
+                batch.drop({key})
+                del rows[key]
+                bar.advance(1)
     bar.finish()
     return written
 
@@ -193,7 +181,6 @@ def _is_inside(ids: list[int], writer: Writing) -> bool:
     return False
 
 
-def draw_seed(seed: int, lesson: str, domain: str, number: int) -> int:
-    """Of one dialogue that is written in a lesson."""
+def _seed(seed: int, lesson: str, domain: str, number: int) -> int:
     text = f"{seed}\x1f{lesson}\x1f{domain}\x1f{number}"
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:7], "big")

@@ -55,21 +55,6 @@ def test_the_default_is_valid() -> None:
         ("ingest.sources.support.kind", "weel", r"support.kind` is 'weel'; use one of 'file',"),
         ("ingest.sources.support.kind", None, r"`ingest.sources.support.kind` is missing; add it"),
         ("validate.domains.support", ["x " * 200], r"`validate.domains.support` is .{,125}: Input"),
-        ("pretrain.memory.num_dialogues", -1, r"`pretrain.memory.num_dialogues` is -1"),
-        (
-            "pretrain.init",
-            {
-                "kind": "scratch",
-                "vocabulary_size": 512,
-                "hidden_size": 64,
-                "intermediate_size": 128,
-                "num_layers": 2,
-                "num_heads": 2,
-                "num_key_value_heads": 2,
-                "max_position_embeddings": 512,
-            },
-            r"pretrain: memory.num_dialogues: 40, but a model from nothing .* set it to 0",
-        ),
         ("serve.port", 99_999, r"`serve.port` is 99999"),
     ],
 )

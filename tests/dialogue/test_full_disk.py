@@ -10,7 +10,6 @@ import pytest
 import torch
 
 from dialogue.config import Params, load_params
-from dialogue.continual.memory import Memory, write_memory
 from dialogue.manifest import verify_manifest
 from dialogue.shards import empty_shard, write_shard
 from tests.dialogue.test_training import Steps, fresh, run, stopped_early
@@ -63,7 +62,7 @@ def test_the_best_weights_without_room(tiny_model: Path, disk: MakeDisk) -> None
 def test_a_model_without_room(tiny_model: Path, tmp_path: Path, disk: MakeDisk) -> None:
     """What was learned is not lost: the checkpoints stay until the model is saved."""
     params = often(load_params(ROOT / "params.yaml"))
-    write_memory(tmp_path / "none", Memory(empty_shard()))
+    write_shard(tmp_path / "none", empty_shard())
     write_shard(tmp_path / "encoded" / "chat" / "train", shard(tiny_model, "chat"))
     (tmp_path / "models").symlink_to(disk(64))
     parents = (tiny_model, tmp_path / "none", "chat")

@@ -25,7 +25,6 @@ import yaml
 from dialogue import training
 from dialogue.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from dialogue.config import Params, Pretrain, load_params
-from dialogue.continual.memory import Memory, write_memory
 from dialogue.log import SilentLog
 from dialogue.manifest import write_manifest
 from dialogue.shards import Shard, empty_shard, write_shard
@@ -232,7 +231,7 @@ def _finetune(inputs: Path, new: Shard | None = None, **changes: object) -> Stag
             checkpoints=folder / "checkpoints",
         )
 
-    write_memory(inputs / "none", Memory(empty_shard()))
+    write_shard(inputs / "none", empty_shard())
     write_shard(inputs / "encoded/chat/train", shard(inputs / "tiny", "chat"))
     write_shard(inputs / "encoded/help/train", new or shard(inputs / "tiny", "help"))
     stage(inputs / "parent", SilentLog(), "chat")

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from dialogue.config import Finetune, Params
-from dialogue.continual.memory import Memory, read_memory, write_memory
+from dialogue.continual.memory import read_memory
 from dialogue.encoding import Encoder
 from dialogue.log import SilentLog
 from dialogue.manifest import read_manifest, verify_manifest
@@ -76,7 +76,7 @@ def run(
 def test_two_rounds_hand_on_model_and_memory(
     params: Params, tiny_model: Path, tmp_path: Path
 ) -> None:
-    write_memory(tmp_path / "none", Memory(empty_shard()))
+    write_shard(tmp_path / "none", empty_shard())
     for domain in ("chat", "help"):
         write_shard(tmp_path / "encoded" / domain / "train", shard(tiny_model, domain))
     run(params, tmp_path, tiny_model, tmp_path / "none", "chat")
@@ -103,7 +103,7 @@ def test_two_rounds_hand_on_model_and_memory(
 def test_every_strategy_leaves_an_ordinary_model(
     params: Params, tiny_model: Path, tmp_path: Path, strategy: tuple[str, ...], tensors: str
 ) -> None:
-    write_memory(tmp_path / "none", Memory(empty_shard()))
+    write_shard(tmp_path / "none", empty_shard())
     for domain in ("chat", "help"):
         write_shard(tmp_path / "encoded" / domain / "train", shard(tiny_model, domain))
     run(params, tmp_path, tiny_model, tmp_path / "none", "chat", strategy)
@@ -119,7 +119,7 @@ def test_every_strategy_leaves_an_ordinary_model(
 def test_frozen_weights_are_saved_bit_equal(
     params: Params, tiny_model: Path, tmp_path: Path
 ) -> None:
-    write_memory(tmp_path / "none", Memory(empty_shard()))
+    write_shard(tmp_path / "none", empty_shard())
     write_shard(tmp_path / "encoded" / "chat" / "train", shard(tiny_model, "chat"))
     run(params, tmp_path, tiny_model, tmp_path / "none", "chat")
     before = load_model(tiny_model).state_dict()
@@ -132,7 +132,7 @@ def test_frozen_weights_are_saved_bit_equal(
 def test_of_several_processes_the_first_writes(
     params: Params, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write_memory(tmp_path / "none", Memory(empty_shard()))
+    write_shard(tmp_path / "none", empty_shard())
     write_shard(tmp_path / "encoded" / "chat" / "train", shard(tiny_model, "chat"))
     monkeypatch.setattr("tasks.finetune.is_first", lambda: False)
     run(params, tmp_path, tiny_model, tmp_path / "none", "chat")
@@ -140,7 +140,7 @@ def test_of_several_processes_the_first_writes(
 
 
 def test_a_damaged_shard_is_named(params: Params, tiny_model: Path, tmp_path: Path) -> None:
-    write_memory(tmp_path / "none", Memory(empty_shard()))
+    write_shard(tmp_path / "none", empty_shard())
     folder = tmp_path / "encoded" / "chat" / "train"
     write_shard(folder, shard(tiny_model, "chat"))
     tokens = np.fromfile(folder / "tokens.bin", dtype=np.uint16)

@@ -9,12 +9,12 @@ import torch
 import yaml
 
 from dialogue.config import Params, Pretrain
-from dialogue.continual.memory import read_memory
 from dialogue.log import SilentLog
 from dialogue.manifest import verify_manifest, write_manifest
 from dialogue.model import load_model, load_tokenizer
 from dialogue.records import read_dialogues
 from dialogue.scores import read_scores
+from dialogue.shards import open_shard
 from dialogue.texts import Text, write_texts
 from tasks.pretrain import pretrain
 
@@ -25,7 +25,6 @@ block_tokens: 48
 held_out_share: 0.2
 max_tokens: 4000
 freeze: {top_layers: null, embeddings: false, norms: false}
-memory: {num_dialogues: 0, system: "", max_new_tokens: 32, temperature: 1.0, top_p: 1.0}
 training: {epochs: 2.0, learning_rate: 0.01, warmup_share: 0.1, weight_decay: 0.0,
            gradient_clip: 1.0, tokens_per_step: 512, tokens_per_batch: 512,
            min_steps: 1, checkpoint_seconds: 60.0, precision: fp32, compile: never,
@@ -70,8 +69,7 @@ def test_a_model_from_nothing_learns_to_read(params: Params, tmp_path: Path) -> 
     assert load_tokenizer(tmp_path / "base").get_vocab() == (
         load_tokenizer(tmp_path / "tokenizer").get_vocab()
     )
-    memory = read_memory(tmp_path / "memory")
-    assert (len(memory.dialogues), memory.learned, memory.num_bytes) == (0, (), 0)
+    assert len(open_shard(tmp_path / "memory")) == 0
     exam = {dialogue.id for dialogue in read_dialogues(tmp_path / "scores" / "exam.parquet")}
     scores = read_scores(tmp_path / "scores" / "rows.parquet")
     assert {score.dialogue_id for score in scores} == exam
@@ -93,19 +91,6 @@ def test_it_goes_on_from_a_folder(params: Params, tmp_path: Path, tiny_model: Pa
     assert same["model.embed_tokens.weight"]
     assert same["model.layers.0.mlp.up_proj.weight"]
     assert not same["model.layers.1.mlp.up_proj.weight"]
-
-
-def test_a_base_that_follows_instructions_leaves_a_memory(
-    params: Params, tmp_path: Path, instructed_model: Path
-) -> None:
-    init = {"kind": "folder", "path": str(instructed_model), "licence": "CC0-1.0"}
-    asked = {"num_dialogues": 3, "system": "help", "temperature": 0.0, "top_p": 1.0}
-    training = yaml.safe_load(SECTION)["training"] | {"learning_rate": 1e-6}
-    memory = asked | {"max_new_tokens": 64}
-    figures = run(params, tmp_path, TEXT, init=init, memory=memory, training=training)
-    left = read_memory(tmp_path / "memory")
-    assert (len(left.dialogues), left.learned) == (3, ("instructions",))
-    assert (figures["memory_dialogues"], figures["memory_bytes"]) == (3, left.num_bytes)
 
 
 def test_a_folder_that_is_not_there_is_named(params: Params, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from dialogue.continual.memory import Memory, memory_digest, read_memory, write_memory
-from dialogue.shards import empty_shard
+from dialogue.shards import empty_shard, write_shard
 from tests.dialogue.continual.rounds import shard
 
 FISHER = torch.arange(4).to(torch.bfloat16)
@@ -32,6 +32,13 @@ def test_equal_memories_have_equal_digests_and_others_others(tmp_path: Path) -> 
     assert one != write_memory(
         tmp_path / "three", Memory(shard("chat", 3), tensors | {"a": -FISHER})
     )
+
+
+def test_what_pretraining_leaves_is_a_memory(tmp_path: Path) -> None:
+    digest = write_shard(tmp_path, empty_shard())
+    memory = read_memory(tmp_path)
+    assert (len(memory.dialogues), memory.learned, memory.num_bytes) == (0, (), 0)
+    assert memory_digest(tmp_path) == digest
 
 
 @pytest.mark.parametrize("name", ["tensors.safetensors", "tokens.bin", "manifest.json"])
