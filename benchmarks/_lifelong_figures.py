@@ -45,8 +45,7 @@ class Result:
     @property
     def general_loss(self) -> float | None:
         """By what share the lessons raised the bits per byte of the plain instructions."""
-        general = self.found["general"]
-        before, after = general["base"], general[list(general)[-1]]
+        before, after = self.found["general"]
         return _bits(after) / _bits(before) - 1 if before else None
 
     def cell(self, learned: str, domain: str, metric: str, chosen: Floats | None = None) -> float:

@@ -98,13 +98,12 @@ def open_stream(sizes: Sizes, folder: Path, sources: Mapping[str, Source] | None
     tokenizer = load_tokenizer(base)
     changes = {"max_tokens": sizes.max_tokens, "num_distractors": 4, "num_hard_distractors": 0}
     settings = params.evaluate.model_copy(update=changes)
-    follows = sizes.pretrain_tokens is None
     return Stream(
         base=base,
         tokenizer=tokenizer,
         train={n: _encoded(n, d, tokenizer, sizes.max_tokens) for n, d in learned.items()},
         papers={n: _papers(n, d, tokenizer, settings, sizes) for n, d in asked.items()},
-        general=_instructions(tokenizer, settings) if follows else None,
+        general=None if sizes.pretrain_tokens else _instructions(tokenizer, settings),
     )
 
 

@@ -144,7 +144,7 @@ def _run(stream: Stream, name: str, order: Sequence[str], settings: Finetune) ->
     """One strategy, order and seed: the scores of every cell, seconds and bytes."""
     model, memory = load_model(stream.base), nothing()
     scores = {"base": _examine(model, stream, order)}
-    general = {"base": _generally(model, stream)}
+    before = _generally(model, stream)
     costs: list[dict[str, float]] = []
     if name == "joint":
         lessons = {order[-1]: concatenate([stream.train[domain] for domain in order])}
@@ -156,7 +156,7 @@ def _run(stream: Stream, name: str, order: Sequence[str], settings: Finetune) ->
         model, memory, cost = learn(stream, domain, lesson, memory, settings, model)
         costs.append(cost)
         scores[domain] = _examine(model, stream, order)
-        general[domain] = _generally(model, stream)
+    general = [before, _generally(model, stream)]
     memory_bytes = memory.num_bytes
     if name == "joint":
         # Trained anew on all domains so far, each time one comes: by the bytes of each time.
