@@ -78,7 +78,7 @@ def frozen_states(
     once = examples.select(different.tolist())
     ends = np.cumsum(once.lengths)
     size = int(ends[-1]), int(forward.model.config.hidden_size)
-    key = _key(forward, examples)
+    key = _key(forward, once, tokens_per_batch)
     path = folder / _STATES
     if not _whole(folder, key):
         folder.mkdir(parents=True, exist_ok=True)
@@ -111,13 +111,16 @@ def _fill(
         advance(int(examples.lengths[list(part)].sum()))
 
 
-def _key(forward: Forward, examples: Shard) -> str:
-    """SHA-256 of all that the states follow from: frozen weights, tokens, arithmetic."""
+def _key(forward: Forward, examples: Shard, tokens_per_batch: int) -> str:
+    """SHA-256 of all that the states follow from: frozen weights, sequences, arithmetic."""
     base = forward.model.base_model
-    found = hashlib.sha256(f"{forward.dtype} {forward.num_frozen}".encode())
+    arithmetic = forward.dtype, forward.num_frozen, forward.compiled, tokens_per_batch
+    found = hashlib.sha256(f"{arithmetic} {forward.model.device.type}".encode())
     frozen = [base.embed_tokens, *decoder_layers(forward.model)[: forward.num_frozen]]
     for parameter in (each for module in frozen for each in module.parameters()):
         found.update(parameter.detach().cpu().contiguous().view(torch.uint8).numpy().data)
+    # Where each begins and ends: one stream may be cut into blocks of another size.
+    found.update(np.ascontiguousarray(examples.lengths).data)
     for index in range(len(examples)):
         found.update(np.ascontiguousarray(examples.stored(index)[0]).data)
     return found.hexdigest()
