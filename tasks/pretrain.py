@@ -66,6 +66,7 @@ def pretrain(
         pad_id=vocabulary.pad_token_id,
         checkpoints=checkpoints,
         label="pretrain",
+        besides=settings.freeze.model_dump_json(),
     )
     if not is_first():
         return

@@ -17,6 +17,7 @@ from dialogue.scores import read_scores
 from dialogue.shards import open_shard
 from dialogue.texts import Text, write_texts
 from tasks.pretrain import pretrain
+from tests.dialogue.test_training import Killed, Steps
 
 SECTION = """
 init: {kind: scratch, vocabulary_size: 320, hidden_size: 32, intermediate_size: 64, num_layers: 2,
@@ -38,12 +39,14 @@ def run(params: Params, folder: Path, text: str, **changes: Any) -> dict[str, fl
     return pretrained(params, folder, **changes)
 
 
-def pretrained(params: Params, folder: Path, **changes: Any) -> dict[str, float]:
+def pretrained(
+    params: Params, folder: Path, log: SilentLog | None = None, **changes: Any
+) -> dict[str, float]:
     section = yaml.safe_load(SECTION) | changes
     settings = params.model_copy(update={"pretrain": Pretrain.model_validate(section)})
     pretrain(
         settings,
-        SilentLog(),
+        log or SilentLog(),
         text=folder / "text",
         model=folder / "base",
         tokenizer=folder / "tokenizer",
@@ -91,6 +94,21 @@ def test_it_goes_on_from_a_folder(params: Params, tmp_path: Path, tiny_model: Pa
     assert same["model.embed_tokens.weight"]
     assert same["model.layers.0.mlp.up_proj.weight"]
     assert not same["model.layers.1.mlp.up_proj.weight"]
+
+
+@pytest.mark.parametrize(("alpha", "first_step"), [(4, 3), (8, 1)])
+def test_a_killed_run_goes_on_with_the_same_adapters_only(
+    params: Params, tmp_path: Path, alpha: int, first_step: int
+) -> None:
+    """Alpha is no parameter: it weighs what the adapters say."""
+    training = yaml.safe_load(SECTION)["training"] | {"checkpoint_seconds": 1e-6}
+    killed, freeze = Steps(last=2), {"top_layers": None, "embeddings": False, "norms": False}
+    adapted = freeze | {"lora": {"rank": 2, "alpha": 4}}
+    with pytest.raises(Killed):
+        run(params, tmp_path, TEXT, log=killed, training=training, freeze=adapted)
+    log, adapted = Steps(), freeze | {"lora": {"rank": 2, "alpha": alpha}}
+    run(params, tmp_path, TEXT, log=log, training=training, freeze=adapted)
+    assert log.steps[0] == first_step
 
 
 def test_a_folder_that_is_not_there_is_named(params: Params, tmp_path: Path) -> None:
