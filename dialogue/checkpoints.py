@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -16,7 +17,7 @@ from safetensors.torch import load_file, save_file
 from dialogue.digests import file_digest
 from dialogue.writing import named_where_it_fails
 
-_NAME = re.compile(r"^step-(\d{8})$")
+_NAME = re.compile(r"^step-\d{8}$")
 _PARTIAL = ".partial-"
 _WEIGHTS, _OPTIMIZER, _STATE = "weights.safetensors", "optimizer.safetensors", "state.json"
 
@@ -42,7 +43,7 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
     Raises:
         OSError: it cannot be written; the others stay.
     """
-    final = folder / f"step-{checkpoint.step:08d}"
+    final = folder / _named(checkpoint.step)
     partial = folder / f"{_PARTIAL}{checkpoint.step:08d}"
     for left in folder.glob(f"{_PARTIAL}*"):
         shutil.rmtree(left, ignore_errors=True)
@@ -58,7 +59,7 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
             "history": checkpoint.history,
             "files": files,
         }
-        (partial / _STATE).write_text(json.dumps(state))
+        (partial / _STATE).write_bytes(_described(state))
         _sync(partial)
     _remove(final)
     partial.rename(final)
@@ -68,24 +69,31 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
             _remove(other)
 
 
-def load_checkpoint(folder: Path, recipe: str) -> Checkpoint | None:
+def load_checkpoint(folder: Path, recipe: str, whole: Path | None = None) -> Checkpoint | None:
     """The newest complete checkpoint of this recipe, or None where the run begins anew.
+
+    Args:
+        folder: of the checkpoints.
+        recipe: the digest of what the run follows from.
+        whole: what has to go for training to be able to go on; None: the damaged checkpoint.
 
     Raises:
         ValueError: a file of it, or the state of a newer one, is missing or damaged.
     """
     for newest in reversed(_complete(folder)):
-        state = _read_state(newest)
+        before = f"remove {newest} to train from before it"
+        mend = f"remove {whole} to train anew" if whole else before
+        state = _read_state(newest, mend)
         if state["recipe"] == recipe:
-            return _read(newest, state)
+            return _read(newest, state, mend)
     return None
 
 
-def _read(folder: Path, state: dict[str, Any]) -> Checkpoint:
+def _read(folder: Path, state: dict[str, Any], mend: str) -> Checkpoint:
     for name, expected in state["files"].items():
         path = folder / name
         if not path.is_file() or file_digest(path) != expected:
-            raise ValueError(f"{path}: missing or damaged; remove {folder} to train from before it")
+            raise ValueError(f"{path}: missing or damaged; {mend}")
     return Checkpoint(
         step=state["step"],
         recipe=state["recipe"],
@@ -95,17 +103,30 @@ def _read(folder: Path, state: dict[str, Any]) -> Checkpoint:
     )
 
 
-def _read_state(folder: Path) -> dict[str, Any]:
+def _read_state(folder: Path, mend: str) -> dict[str, Any]:
     path = folder / _STATE
     try:
-        state: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        if not {"step", "recipe", "history", "files"} <= state.keys():
-            raise KeyError
-    except (OSError, ValueError, KeyError, AttributeError) as error:
-        raise ValueError(
-            f"{path}: missing or damaged; remove {folder} to train from before it"
-        ) from error
+        raw = path.read_bytes()
+        state: dict[str, Any] = json.loads(raw)
+        digest = state.pop("digest", None)
+    except (OSError, ValueError, AttributeError, TypeError) as error:
+        raise ValueError(f"{path}: missing or damaged; {mend}") from error
+    if digest is None:
+        raise ValueError(f"{path}: holds no digest, as earlier versions wrote it; {mend}")
+    # Byte by byte: JSON has several ways to say the same.
+    if raw != _described(state) or folder.name != _named(state["step"]):
+        raise ValueError(f"{path}: damaged: its digest or its folder's name does not fit; {mend}")
     return state
+
+
+def _described(state: dict[str, Any]) -> bytes:
+    """A state with its own SHA-256."""
+    digest = hashlib.sha256(json.dumps(state).encode()).hexdigest()
+    return json.dumps(state | {"digest": digest}).encode()
+
+
+def _named(step: int) -> str:
+    return f"step-{step:08d}"
 
 
 def _complete(folder: Path) -> list[Path]:

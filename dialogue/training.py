@@ -63,9 +63,10 @@ _FINAL_RATE_SHARE = 0.1
 class Trained:
     """What a run did: its curve, a row a step, and how long it took.
 
-    Rows hold step, loss (nats a supervised token), learning_rate, gradient_norm, supervised
-    tokens so far and seconds so far; where early stopping measured, held_out_loss. `num_tokens`
-    and `num_supervised` count what was read before training ended.
+    Rows hold step, loss (nats a supervised token, and what a regularizer adds once a step, such as
+    EWC's penalty), learning_rate, gradient_norm, supervised tokens so far and seconds so far;
+    where early stopping measured, held_out_loss. `num_tokens` and `num_supervised` count what was
+    read before training ended.
     """
 
     curve: list[dict[str, float]]
@@ -112,7 +113,7 @@ def train(
     Raises:
         ValueError: there is nothing to train on, a loss or a gradient is not finite (the batch is
             named, no model is left), a setting asks for what this model or machine cannot do, or
-            a checkpoint is damaged.
+            a checkpoint or the weights of the lowest held-out loss are damaged.
         OSError: a checkpoint, or what is kept of the frozen layers, cannot be written.
     """
     if len(examples) == 0:
@@ -153,7 +154,9 @@ def train(
     objective = spread(Objective(forward, regularizer), forward, sharded=chosen.sharded)
     stopping = None
     if settings.patience and held_out:
-        stopping = EarlyStopping(objective, held_out, settings.patience, checkpoints, pad_id)
+        stopping = EarlyStopping(
+            objective, held_out, settings.patience, checkpoints, pad_id, recipe
+        )
     run = _Run(
         learner,
         objective,
@@ -310,7 +313,7 @@ class _Run:
                 if num_asked:
                     raise KeyboardInterrupt
         if self.stopping:
-            self.stopping.restore(self.learning)
+            self.stopping.restore(self.learning, self.curve)
         bar.finish(f"loss {self.curve[-1]['loss']:.3f}")
         self.model.train(False)
         return Trained(
@@ -330,7 +333,7 @@ class _Run:
         """After an epoch, where early stopping is wanted."""
         if self.stopping and self.step in self.epoch_ends:
             row[HELD_OUT] = self.stopping.measure(self.settings.tokens_per_batch)
-            self.stopping.keep(self._held_out_losses(), self.learning)
+            self.stopping.keep(self._held_out_losses(), self.learning, self.step)
 
     def _advance(self) -> dict[str, float]:
         """One optimizer step; the loss is the mean over the supervised tokens of all its parts."""
@@ -407,6 +410,8 @@ class _Run:
                 self.checkpoints,
                 Checkpoint(self.step, self.recipe, weights, moments, self.curve),
             )
+            if self.stopping:
+                self.stopping.forget_others()
         wait()
 
     def _tokens(self, step: int) -> int:

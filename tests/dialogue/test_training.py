@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import json
 import math
 import os
 import resource
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -243,13 +246,15 @@ def test_no_room_for_the_frozen_layers_is_said(
     assert not list((tmp_path / "a").rglob("states.bin"))
 
 
-def stopped_early(tiny_model: Path, folder: Path, **changes: Any) -> tuple[PreTrainedModel, Any]:
+def stopped_early(
+    tiny_model: Path, folder: Path, log: SilentLog | None = None, **changes: Any
+) -> tuple[PreTrainedModel, Any]:
     model = fresh(tiny_model)
     trained = train(
         model,
         examples(),
         SETTINGS.model_copy(update={"epochs": 12.0, "learning_rate": 3e-2, **changes}),
-        SilentLog(),
+        log or SilentLog(),
         pad_id=0,
         checkpoints=folder,
         label="test",
@@ -267,10 +272,61 @@ def test_training_stops_where_the_held_out_loss_does(tiny_model: Path, tmp_path:
     _, longer = stopped_early(tiny_model, tmp_path / "b", patience=0)
     assert longer.num_tokens > trained.num_tokens
     forward = choose_forward(model, "fp32", compiled=False)
-    stopping = EarlyStopping(Objective(forward), examples(seed=5, number=8), 2, tmp_path, 0)
+    stopping = EarlyStopping(Objective(forward), examples(seed=5, number=8), 2, tmp_path, 0, "r")
     assert stopping.measure(128) == pytest.approx(min(losses), rel=1e-5)
     write_curve(tmp_path / "curve.csv", trained)
     assert (tmp_path / "curve.csv").read_text().splitlines()[0].endswith("held_out_loss")
+
+
+def test_the_best_weights_are_of_the_runs_own_settings(tiny_model: Path, tmp_path: Path) -> None:
+    """Another run, killed before its first checkpoint, had kept weights of its own."""
+    whole, trained = stopped_early(tiny_model, tmp_path / "a", patience=2)
+    over = len(trained.curve) - 1
+    with pytest.raises(Killed):
+        stopped_early(tiny_model, tmp_path / "b", Steps(over), patience=2, checkpoint_seconds=1e-6)
+    with pytest.raises(Killed):
+        stopped_early(tiny_model, tmp_path / "b", Steps(over), patience=2, seed=2)
+    log = Steps()
+    resumed, _ = stopped_early(tiny_model, tmp_path / "b", log, patience=2)
+    assert log.steps[0] > 1
+    assert all(map(torch.equal, whole.parameters(), resumed.parameters()))
+
+
+def test_best_weights_of_other_settings_go_with_their_checkpoints(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    often: dict[str, Any] = {"patience": 2, "checkpoint_seconds": 1e-6}
+    for seed in (1, 2):
+        stopped_early(tiny_model, tmp_path, **often, seed=seed)
+        assert len(list((tmp_path / "lowest").iterdir())) == 1
+
+
+@pytest.mark.parametrize("fault", ["missing", "flipped", "short", "of another step"])
+def test_damaged_best_weights_are_refused_by_name(
+    tiny_model: Path, tmp_path: Path, fault: str
+) -> None:
+    """Training is over, and was killed before its model was saved."""
+    stopped_early(tiny_model, tmp_path, patience=2, checkpoint_seconds=1e-6)
+    (file,) = tmp_path.glob("lowest/*/step-*/weights.safetensors")
+    raw = bytearray(file.read_bytes())
+    if fault == "missing":
+        shutil.rmtree(file.parent)
+    elif fault == "flipped":
+        raw[-1] ^= 1
+        file.write_bytes(raw)
+    elif fault == "short":
+        file.write_bytes(raw[:-4])
+    else:
+        best = load_checkpoint(file.parent.parent, json.loads(_state(file))["recipe"])
+        assert best is not None
+        save_checkpoint(file.parent.parent, replace(best, step=best.step + 1))
+    what = r"of step \d+, .* are missing" if fault in ("missing", "of another step") else "damaged"
+    with pytest.raises(ValueError, match=rf"lowest.*{what}; remove {tmp_path} to train anew"):
+        stopped_early(tiny_model, tmp_path, patience=2)
+
+
+def _state(weights: Path) -> str:
+    return weights.with_name("state.json").read_text()
 
 
 @pytest.mark.parametrize("epochs", [0.5, 1.5])
@@ -345,6 +401,39 @@ def test_a_damaged_checkpoint_is_refused_by_name(tmp_path: Path, name: str, faul
         file.write_bytes(file.read_bytes()[:-3])
     with pytest.raises(ValueError, match=name):
         load_checkpoint(tmp_path, "p")
+
+
+@pytest.mark.parametrize(
+    ("written", "instead"),
+    [('"step": 1', '"step": 2'), ('"loss": 3.5', '"loss": 0.5'), ('"ours"', '"hers"')],
+)
+def test_an_edited_state_is_refused(tmp_path: Path, written: str, instead: str) -> None:
+    """Neither is a figure believed, nor does the run begin anew in silence."""
+    save_checkpoint(tmp_path, Checkpoint(1, "ours", {}, {}, [{"loss": 3.5}]))
+    file = tmp_path / "step-00000001" / "state.json"
+    assert written in file.read_text()
+    file.write_text(file.read_text().replace(written, instead))
+    with pytest.raises(
+        ValueError, match=r"state\.json: damaged.*; remove .*step-00000001 to train"
+    ):
+        load_checkpoint(tmp_path, "ours")
+
+
+def test_a_checkpoint_under_another_steps_name_is_refused(tmp_path: Path) -> None:
+    save_checkpoint(tmp_path, Checkpoint(1, "ours", {}, {}, []))
+    (tmp_path / "step-00000001").rename(tmp_path / "step-00000007")
+    with pytest.raises(ValueError, match=r"state\.json: damaged: .* its folder's name"):
+        load_checkpoint(tmp_path, "ours")
+
+
+def test_a_checkpoint_of_an_earlier_version_is_refused(tmp_path: Path) -> None:
+    save_checkpoint(tmp_path, Checkpoint(1, "ours", {}, {}, []))
+    file = tmp_path / "step-00000001" / "state.json"
+    state = json.loads(file.read_text())
+    del state["digest"]
+    file.write_text(json.dumps(state))
+    with pytest.raises(ValueError, match=r"holds no digest, as earlier versions wrote it; remove"):
+        load_checkpoint(tmp_path, "ours")
 
 
 @pytest.mark.parametrize("change", [{"learning_rate": 5e-3}, {"seed": 2}, {}], ids=str)
