@@ -1,11 +1,13 @@
 """What travels from round to round: whole dialogues, named tensors, and which domains were learned.
 
-On disk a memory is a shard folder with, where there is anything to say, `tensors.safetensors` and
-a `manifest.json` over all files. A bare shard, as pretraining leaves one, is a memory too.
+On disk a memory is a shard folder with `learned.json`, where a strategy keeps any
+`tensors.safetensors`, and a `manifest.json` over all files. An empty shard alone, as pretraining
+leaves one, is the memory of nothing.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +19,7 @@ from dialogue.manifest import MANIFEST, read_manifest, verify_manifest, write_ma
 from dialogue.shards import Shard, open_shard, shard_digest, write_shard
 from dialogue.writing import named_where_it_fails
 
-_TENSORS = "tensors.safetensors"
+_TENSORS, _LEARNED = "tensors.safetensors", "learned.json"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,7 +65,9 @@ def write_memory(folder: Path, memory: Memory) -> str:
         values = {n: v.detach().cpu().contiguous() for n, v in sorted(memory.tensors.items())}
         with named_where_it_fails(folder / _TENSORS, folder / _TENSORS):
             save_file(values, folder / _TENSORS)
-    return write_manifest(folder, learned=list(memory.learned))
+    # A file, and not a fact of the manifest, whose digest is of files.
+    (folder / _LEARNED).write_text(json.dumps(memory.learned) + "\n", encoding="utf-8")
+    return write_manifest(folder)
 
 
 def read_memory(folder: Path) -> Memory:
@@ -72,15 +76,18 @@ def read_memory(folder: Path) -> Memory:
     Raises:
         ValueError: a file is missing or damaged.
     """
-    learned: tuple[str, ...] = ()
-    tensors: dict[str, Tensor] = {}
-    if (folder / MANIFEST).exists():
-        verify_manifest(folder)
-        manifest = read_manifest(folder)
-        learned = tuple(str(name) for name in manifest.get("learned", ()))
-        if _TENSORS in manifest["files"]:
-            tensors = load_file(folder / _TENSORS)
-    return Memory(open_shard(folder), tensors, learned)
+    if not (folder / MANIFEST).exists():
+        return _nothing(folder)
+    verify_manifest(folder)
+    files = read_manifest(folder)["files"]
+    if _LEARNED not in files:
+        raise ValueError(
+            f"{folder / _LEARNED}: missing, as in memories of earlier versions; run the stage that "
+            "writes it again"
+        )
+    learned = json.loads((folder / _LEARNED).read_text(encoding="utf-8"))
+    tensors = load_file(folder / _TENSORS) if _TENSORS in files else {}
+    return Memory(open_shard(folder), tensors, tuple(learned))
 
 
 def memory_digest(folder: Path) -> str:
@@ -88,3 +95,14 @@ def memory_digest(folder: Path) -> str:
     if (folder / MANIFEST).exists():
         return str(read_manifest(folder)["digest"])
     return shard_digest(folder)
+
+
+def _nothing(folder: Path) -> Memory:
+    """What a folder without a manifest holds, which must be an empty shard."""
+    dialogues = open_shard(folder)
+    if len(dialogues) or any((folder / name).exists() for name in (_TENSORS, _LEARNED)):
+        raise ValueError(
+            f"{folder / MANIFEST}: missing, though something is remembered here; run the stage "
+            "that writes it again"
+        )
+    return Memory(dialogues)

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from dialogue.continual.memory import Memory, memory_digest, read_memory, write_memory
+from dialogue.manifest import write_manifest
 from dialogue.shards import empty_shard, write_shard
 from tests.dialogue.continual.rounds import shard
 
@@ -41,13 +42,44 @@ def test_what_pretraining_leaves_is_a_memory(tmp_path: Path) -> None:
     assert memory_digest(tmp_path) == digest
 
 
-@pytest.mark.parametrize("name", ["tensors.safetensors", "tokens.bin", "manifest.json"])
+@pytest.mark.parametrize(
+    "name", ["tensors.safetensors", "tokens.bin", "manifest.json", "learned.json"]
+)
 def test_damage_is_named(tmp_path: Path, name: str) -> None:
-    write_memory(tmp_path, Memory(shard("chat", 3), {"ewc/w": FISHER}))
+    write_memory(tmp_path, Memory(shard("chat", 3), {"ewc/w": FISHER}, ("chat",)))
     raw = bytearray((tmp_path / name).read_bytes())
-    raw[-2] ^= 1
+    raw[-2 if name != "learned.json" else 4] ^= 1
     (tmp_path / name).write_bytes(raw)
     with pytest.raises(ValueError, match=f"{name}.*damaged"):
+        read_memory(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "memory",
+    [
+        Memory(shard("chat", 3)),
+        Memory(empty_shard(), {"ewc/w": FISHER}),
+        Memory(empty_shard(), learned=("chat",)),
+    ],
+    ids=["dialogues", "tensors", "learned"],
+)
+def test_without_its_manifest_nothing_is_taken_on_trust(tmp_path: Path, memory: Memory) -> None:
+    write_memory(tmp_path, memory)
+    (tmp_path / "manifest.json").unlink()
+    with pytest.raises(ValueError, match=r"manifest\.json: missing, though something is remem"):
+        read_memory(tmp_path)
+
+
+def test_what_was_learned_belongs_to_the_digest(tmp_path: Path) -> None:
+    chat, talk = (Memory(empty_shard(), learned=(name,)) for name in ("chat", "talk"))
+    assert write_memory(tmp_path / "one", chat) != write_memory(tmp_path / "two", talk)
+
+
+def test_a_memory_of_an_earlier_version_is_refused(tmp_path: Path) -> None:
+    """It named the learned domains in its manifest, which no digest covered."""
+    write_shard(tmp_path, shard("chat", 3))
+    write_manifest(tmp_path, learned=["chat"])
+    with pytest.raises(ValueError, match=r"learned\.json: missing, as in memories of earlier"):
         read_memory(tmp_path)
 
 
