@@ -36,12 +36,13 @@ class Lora(Strategy):
             self.round.model, settings.lora.rank, settings.lora.alpha, settings.training.seed
         )
         rows = adapter_inputs(self.round.model)
-        new = sum(value.numel() for value in rows.values()) * _STORED.itemsize
-        needed = new * (len(self.round.memory.learned) + 1)
+        earlier = self.round.memory.of(_NAME)
+        kept = [*rows.values(), *(earlier[name] for name in rows if name in earlier)]
+        needed = sum(value.numel() for value in kept) * _STORED.itemsize
         if needed > settings.lora.max_bytes:
             raise ValueError(
-                f"finetune.lora.max_bytes is {settings.lora.max_bytes}, but the adapters of "
-                f"{len(self.round.memory.learned) + 1} domains need {needed}: raise it, or lower "
+                f"finetune.lora.max_bytes is {settings.lora.max_bytes}, but the adapters of this "
+                f"domain and of those before it need {needed}: raise it, or lower "
                 "finetune.lora.rank"
             )
 

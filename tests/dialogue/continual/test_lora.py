@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
@@ -80,5 +82,26 @@ def test_merged_it_says_the_same(lesson: MakeRound) -> None:
 
 def test_adapters_that_do_not_fit_are_refused_before_training(lesson: MakeRound) -> None:
     made = lesson(finetune=settings("lora", lora={"max_bytes": 10}))
-    with pytest.raises(ValueError, match=r"finetune.lora.max_bytes is 10, but .* 1 domains need"):
+    with pytest.raises(ValueError, match=r"finetune.lora.max_bytes is 10, but .* need"):
         Lora(made).prepare()
+
+
+@pytest.mark.parametrize("left", [0, -1])
+def test_earlier_adapters_count_as_large_as_they_are(lesson: MakeRound, left: int) -> None:
+    """Four rows of an earlier domain beside two new ones: not twice two."""
+    first = lesson("chat", finetune=settings("lora", lora={"rank": 4, "alpha": 4}))
+    earlier = Lora(first)
+    earlier.prepare()
+    earlier.merge()
+    memory = replace(earlier.remember(first.memory), learned=("talk", "chat"))
+    needed = memory.num_bytes * 6 // 4
+    made = lesson("help", memory=memory, finetune=settings("lora", lora=SMALL))
+    limit = {"lora": made.settings.lora.model_copy(update={"max_bytes": needed + left})}
+    strategy = Lora(replace(made, settings=made.settings.model_copy(update=limit)))
+    if left < 0:
+        with pytest.raises(ValueError, match=rf"need {needed}:"):
+            strategy.prepare()
+        return
+    strategy.prepare()
+    strategy.merge()
+    assert strategy.remember(memory).num_bytes == needed
