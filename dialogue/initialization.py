@@ -14,7 +14,13 @@ from transformers import (
 )
 
 from dialogue.config import FolderModel, HubModel, ModelSource, ScratchModel, WheelModel
-from dialogue.model import gguf_model, load_model, scratch_model, with_chat_template
+from dialogue.model import (
+    check_logits,
+    gguf_model,
+    load_model,
+    scratch_model,
+    with_chat_template,
+)
 from dialogue.sources.wheel import extract
 from dialogue.tokenization import train_tokenizer
 
@@ -69,4 +75,5 @@ def _from_hub(source: HubModel) -> tuple[PreTrainedModel, PreTrainedTokenizerFas
             f"pretrain.init: {source.id}@{source.revision} cannot be had from the hub "
             f"({str(error).splitlines()[0]}); check id, revision and network"
         ) from error
+    check_logits(model, f"pretrain.init: {source.id}@{source.revision}")
     return model, with_chat_template(tokenizer)

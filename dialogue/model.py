@@ -44,7 +44,8 @@ def load_model(folder: Path, *, dtype: torch.dtype = torch.float32) -> PreTraine
     No remote code is run and no pickle is read.
 
     Raises:
-        ValueError: a file is missing or damaged, or the folder holds no causal language model.
+        ValueError: a file is missing or damaged, the folder holds no causal language model, or one
+            whose logits are not its output layer's.
     """
     if (folder / MANIFEST).exists():
         verify_manifest(folder)
@@ -60,7 +61,32 @@ def load_model(folder: Path, *, dtype: torch.dtype = torch.float32) -> PreTraine
     except OSError as error:
         raise ValueError(f"{folder}: no model can be read here: {_first_line(error)}") from error
     assert isinstance(model, PreTrainedModel)
+    check_logits(model, folder)
     return model
+
+
+def check_logits(model: PreTrainedModel, source: object) -> None:
+    """Make sure that the logits are the output layer's, of the last hidden states.
+
+    Losses and likelihoods take them so. Some architectures scale them afterwards (Granite, Cohere)
+    or bound them (Gemma 2). A few tokens are read to see it, by Llamas none: theirs are.
+
+    Raises:
+        ValueError: they are not.
+    """
+    if isinstance(model, LlamaForCausalLM):
+        return
+    head = model.get_output_embeddings()  # type: ignore[no-untyped-call]
+    ids = torch.arange(8, device=model.device)[None] % model.config.get_text_config().vocab_size
+    with torch.inference_mode():
+        logits = model(input_ids=ids, use_cache=False).logits.float()
+        states = model.base_model(input_ids=ids, use_cache=False).last_hidden_state
+        plain = head(states).float() if head is not None else torch.zeros_like(logits)
+    if not torch.allclose(logits, plain, rtol=1e-5, atol=1e-5 * float(logits.abs().max())):
+        raise ValueError(
+            f"{source}: {type(model).__name__} changes its output layer's logits, and losses would "
+            "be of others than replies are drawn from; use a model that does not, such as a Llama"
+        )
 
 
 def load_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
@@ -135,6 +161,7 @@ def gguf_model(file: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
     quantized = AutoModelForCausalLM.from_pretrained(
         folder, gguf_file=name, dtype=torch.float32, trust_remote_code=False
     )
+    check_logits(quantized, file)
     # A model that came from GGUF refuses to be saved: its weights move into a plain one.
     values = quantized.config.to_dict()
     values.pop("quantization_config", None)
