@@ -260,7 +260,7 @@ class Training(Section):
     tokens_per_step: int = Field(ge=16)
     tokens_per_batch: int = Field(ge=16)
     min_steps: int = Field(ge=1)
-    """Optimizer steps that a run has at least: they are made smaller where little is learned."""
+    """Optimizer steps that a run has, about, where it would have fewer: they are made smaller."""
     checkpoint_seconds: float = Field(gt=0)
     precision: Literal["auto", "bf16", "fp32"]
     compile: Literal["auto", "always", "never"]

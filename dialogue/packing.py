@@ -87,15 +87,17 @@ def plan_steps(
         lengths: tokens of each sequence, [N].
         epochs: passes over the data; 1.5 reads half of it twice.
         tokens_per_batch: padded tokens of one forward pass, at most (one sequence at least).
-        tokens_per_step: padded tokens of one optimizer step, about.
+        tokens_per_step: padded tokens of one optimizer step, about, also where a batch may have more.
         seed: the order's seed.
-        min_steps: steps are made smaller where there would be fewer; one sequence at least.
+        min_steps: steps are made smaller where there would be fewer, to about so many: whole
+            sequences do not part evenly, and each step has one at least.
         rehearsed: so many of the last sequences are; there must be others.
     """
     if rehearsed:
         return _mixed_steps(
             lengths, rehearsed, epochs, tokens_per_batch, tokens_per_step, seed, min_steps
         )
+    tokens_per_batch = min(tokens_per_batch, tokens_per_step)
     if min_steps > 1:
         most = max(1, int(epochs * lengths.sum()) // min_steps)
         tokens_per_batch, tokens_per_step = min(tokens_per_batch, most), min(tokens_per_step, most)

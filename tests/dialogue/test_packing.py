@@ -68,6 +68,14 @@ def test_every_step_has_its_part_of_new_and_rehearsed() -> None:
     assert all(len({short[i] for i in batch}) == 1 for step in plan.steps for batch in step)
 
 
+def test_a_step_is_no_larger_where_a_batch_may_be() -> None:
+    """The first lesson, which rehearses nothing, takes steps of the size of the later ones."""
+    plan = plan_steps(
+        np.full(80, 16), epochs=1.0, tokens_per_batch=1024, tokens_per_step=128, seed=1
+    )
+    assert [sum(map(len, step)) for step in plan.steps] == [8] * 10
+
+
 def test_half_an_epoch_rehearses_half() -> None:
     budget = {"tokens_per_batch": 64, "tokens_per_step": 128, "seed": 1, "rehearsed": 10}
     plan = plan_steps(np.full(30, 16), epochs=1.5, **budget)
