@@ -10,7 +10,8 @@ from transformers import PreTrainedModel
 from dialogue.compilation import can_compile
 from dialogue.config import Training
 from dialogue.distributed import num_processes, outgrows
-from dialogue.forward import decoder_layers, frozen_layers, is_lean
+from dialogue.forward import decoder_layers, frozen_layers
+from dialogue.llama import oddity
 from dialogue.model import Precision, choose_precision
 from dialogue.packing import Plan
 from dialogue.shards import Shard
@@ -35,16 +36,18 @@ def choose(
     model: PreTrainedModel, examples: Shard, plan: Plan, settings: Training, device: torch.device
 ) -> Chosen:
     """By what the model, the machine and the plan are, never by a clock: a resumed run agrees."""
-    lean = is_lean(model)
+    odd = oddity(model, learning=True)
+    lean = not odd
     frozen = frozen_layers(model) if lean else 0
+    if settings.frozen_cache == "always" and odd:
+        raise ValueError(f"training.frozen_cache: {odd}; set it to auto")
     if settings.frozen_cache == "always" and not frozen:
         raise ValueError(
-            "training.frozen_cache: the layers at the bottom are not frozen, or draw at random; "
-            "freeze the embeddings and the lowest layers, or set it to never"
+            "training.frozen_cache: the layers at the bottom are not frozen; freeze the embeddings "
+            "and the lowest layers, or set it to auto"
         )
     if settings.compile == "always" and not (lean and can_compile()):
-        why = "there is no C++ compiler" if lean else f"{type(model).__name__} is not supported"
-        raise ValueError(f"training.compile: {why}; set it to never")
+        raise ValueError(f"training.compile: {odd or 'there is no C++ compiler'}; set it to auto")
     sharded = outgrows(model, device)
     if settings.frozen_cache == "always" and sharded:
         raise ValueError(

@@ -20,13 +20,9 @@ from transformers import LlamaForCausalLM, PreTrainedModel
 from dialogue.attention import causal_attention
 from dialogue.compilation import compiled as compiled_once
 from dialogue.head import OutputLayer, Teacher, summed_nats, taught_nats
+from dialogue.llama import oddity
 from dialogue.model import Precision, autocast
 from dialogue.packing import Batch
-
-_PROJECTIONS = (
-    *(f"self_attn.{side}_proj" for side in "qkvo"),
-    *(f"mlp.{side}_proj" for side in ("gate", "up", "down")),
-)
 
 
 class Forward:
@@ -81,7 +77,7 @@ class Forward:
 
 
 class LlamaForward(Forward):
-    """The lean form, for models of transformers' Llama class.
+    """The lean form, for models of transformers' Llama class without an `oddity`.
 
     Args:
         model: its parameters' `requires_grad` says which layers are frozen, now and for good.
@@ -142,28 +138,10 @@ class LlamaForward(Forward):
 
 def choose_forward(model: PreTrainedModel, precision: Precision, *, compiled: bool) -> Forward:
     """The lean form where the model allows it, else transformers' own."""
-    if is_lean(model):
+    if not oddity(model, learning=True):
         assert isinstance(model, LlamaForCausalLM)
         return LlamaForward(model, precision, compiled=compiled)
     return Forward(model, precision)
-
-
-def is_lean(model: PreTrainedModel) -> bool:
-    """Whether `LlamaForward` computes what the model computes: plain Llama, nothing random."""
-    config = model.config
-    return (
-        type(model) is LlamaForCausalLM
-        and config.hidden_act == "silu"
-        and not config.attention_bias
-        and not config.mlp_bias
-        and not config.attention_dropout
-        # Adapters and quantization put other modules in the place of some projection.
-        and all(
-            type(layer.get_submodule(name)) is nn.Linear
-            for layer in decoder_layers(model)
-            for name in _PROJECTIONS
-        )
-    )
 
 
 def frozen_layers(model: PreTrainedModel) -> int:

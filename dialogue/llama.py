@@ -11,6 +11,7 @@ Shapes: N tokens, H hidden size, Q query heads, K key and value heads, D head si
 
 from __future__ import annotations
 
+import functools
 import logging
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +25,10 @@ logger = logging.getLogger(__name__)
 
 _FIXED_ROTATIONS = ("default", "linear", "llama3", "yarn")
 """Rotary embeddings whose angles do not depend on how long the sequence is."""
+_PROJECTIONS = (
+    *(f"self_attn.{side}_proj" for side in "qkvo"),
+    *(f"mlp.{side}_proj" for side in ("gate", "up", "down")),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +50,7 @@ class Llama:
     """A Llama ready to read: a snapshot of the model's weights.
 
     Args:
-        model: one that `is_plain_llama`.
+        model: one without an `oddity`.
         dtype: of the matrix products, and of keys and values.
     """
 
@@ -107,11 +112,8 @@ def choose_llama(model: PreTrainedModel) -> Llama | None:
 
     Under autocast the products are of its type, else of the model's own.
     """
-    if not is_plain_llama(model):
-        logger.info(
-            "%s is read by transformers' own forward pass; plain Llamas only have a faster one",
-            type(model).__name__,
-        )
+    if why := oddity(model, learning=model.training):
+        _say_once(f"{why}: read by transformers' own forward pass, not by the faster one of Llamas")
         return None
     assert isinstance(model, LlamaForCausalLM)
     kind = model.device.type
@@ -119,21 +121,42 @@ def choose_llama(model: PreTrainedModel) -> Llama | None:
     return Llama(model, torch.get_autocast_dtype(kind) if cast else model.dtype)
 
 
-def is_plain_llama(model: PreTrainedModel) -> bool:
-    """Whether `Llama` computes what the model computes."""
+def oddity(model: PreTrainedModel, *, learning: bool) -> str:
+    """What keeps a model from the lean forms, which compute plain Llamas; empty where nothing does.
+
+    Args:
+        model: any causal language model.
+        learning: whether it draws at random what it drops, if its configuration says so.
+    """
     if type(model) is not LlamaForCausalLM:
-        return False
+        return f"{type(model).__name__} is no LlamaForCausalLM"
     config: Any = model.config
-    layers: Any = model.model.layers
-    return (
-        config.hidden_act == "silu"
-        and not config.attention_bias
-        and not config.mlp_bias
-        and config.rope_parameters["rope_type"] in _FIXED_ROTATIONS
-        # Adapters and quantization put other modules in its place.
-        and all(type(layer.self_attn.q_proj) is nn.Linear for layer in layers)
-        and not (model.training and config.attention_dropout)
-    )
+    if config.hidden_act != "silu":
+        return f"the model's activation is {config.hidden_act}, not silu"
+    if config.attention_bias or config.mlp_bias:
+        return "the model's projections have biases"
+    if (rotation := config.rope_parameters["rope_type"]) not in _FIXED_ROTATIONS:
+        return f"the model's {rotation} rotary positions depend on the length"
+    if learning and config.attention_dropout:
+        return "the model's attention draws at random (attention_dropout)"
+    return _replaced(model)
+
+
+def _replaced(model: LlamaForCausalLM) -> str:
+    """Adapters and quantization put other modules in the place of some."""
+    plain: dict[str, type[nn.Module]] = {"model.embed_tokens": nn.Embedding, "lm_head": nn.Linear}
+    for number in range(len(model.model.layers)):
+        plain |= {f"model.layers.{number}.{name}": nn.Linear for name in _PROJECTIONS}
+    for name, kind in plain.items():
+        if type(found := model.get_submodule(name)) is not kind:
+            there = type(found)
+            return f"{there.__module__}.{there.__name__}, such as an adapter, stands for {name}"
+    return ""
+
+
+@functools.cache
+def _say_once(message: str) -> None:
+    logger.info(message)
 
 
 def _layer(layer: Any, dtype: torch.dtype) -> Layer:

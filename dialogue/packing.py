@@ -87,7 +87,7 @@ def plan_steps(
         lengths: tokens of each sequence, [N].
         epochs: passes over the data; 1.5 reads half of it twice.
         tokens_per_batch: padded tokens of one forward pass, at most (one sequence at least).
-        tokens_per_step: padded tokens of one optimizer step, about, also where a batch may have more.
+        tokens_per_step: padded tokens of one optimizer step, about, whatever a batch may have.
         seed: the order's seed.
         min_steps: steps are made smaller where there would be fewer, to about so many: whole
             sequences do not part evenly, and each step has one at least.

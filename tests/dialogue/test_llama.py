@@ -9,8 +9,9 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM
 
+from dialogue.freezing import add_adapters
 from dialogue.kv_cache import SlotCache
-from dialogue.llama import Llama, choose_llama, is_plain_llama
+from dialogue.llama import Llama, _say_once, choose_llama, oddity
 
 SIZES = {
     "vocab_size": 40,
@@ -29,6 +30,7 @@ LLAMA3 = {
     "high_freq_factor": 4.0,
     "original_max_position_embeddings": 16,
 }
+DYNAMIC = {"rope_type": "dynamic", "rope_theta": 500.0, "factor": 2.0}
 
 
 def llama(**settings: Any) -> LlamaForCausalLM:
@@ -91,16 +93,55 @@ def test_products_are_made_in_the_type_around_the_call() -> None:
 
 
 @pytest.mark.parametrize(
-    "settings",
-    [{"hidden_act": "gelu"}, {"attention_bias": True}, {"mlp_bias": True}],
+    ("settings", "why"),
+    [
+        ({"hidden_act": "gelu"}, "activation is gelu"),
+        ({"attention_bias": True}, "biases"),
+        ({"mlp_bias": True}, "biases"),
+        ({"rope_parameters": DYNAMIC}, "dynamic rotary positions"),
+    ],
 )
-def test_what_computes_otherwise_is_no_plain_llama(settings: dict[str, Any]) -> None:
-    assert is_plain_llama(llama())
-    assert not is_plain_llama(llama(**settings))
+def test_what_computes_otherwise_is_no_plain_llama(settings: dict[str, Any], why: str) -> None:
+    assert oddity(llama(), learning=True) == ""
+    for learning in (False, True):
+        assert why in oddity(llama(**settings), learning=learning)
 
 
-def test_another_architecture_is_named_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+def test_dropout_is_odd_in_a_model_that_learns() -> None:
+    dropping = llama(attention_dropout=0.1)
+    assert oddity(dropping, learning=False) == ""
+    assert "attention_dropout" in oddity(dropping, learning=True)
+    assert choose_llama(dropping) is not None
+    assert choose_llama(dropping.train()) is None
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["model.embed_tokens", "lm_head"]
+    + [f"model.layers.2.self_attn.{side}_proj" for side in "qkvo"]
+    + [f"model.layers.2.mlp.{side}_proj" for side in ("gate", "up", "down")],
+)
+def test_an_adapter_is_seen_wherever_it_stands(name: str) -> None:
+    model = llama()
+    model.set_submodule(name, torch.nn.Sequential(model.get_submodule(name)))
+    assert oddity(model, learning=False).endswith(
+        f"Sequential, such as an adapter, stands for {name}"
+    )
+
+
+def test_adapters_are_not_passed_over() -> None:
+    """PEFT's own, in the MLP alone."""
+    model = llama().requires_grad_(False)
+    for layer in model.model.layers:
+        layer.mlp.requires_grad_(True)
+    add_adapters(model, rank=2, alpha=2, seed=0)
+    assert choose_llama(model) is None
+    assert "lora" in oddity(model, learning=True)
+
+
+def test_another_architecture_is_named_in_the_log_once(caplog: pytest.LogCaptureFixture) -> None:
+    _say_once.cache_clear()
     other = Qwen2ForCausalLM(Qwen2Config(**SIZES)).eval()
     with caplog.at_level(logging.INFO):
-        assert choose_llama(other) is None
-    assert "Qwen2ForCausalLM is read by transformers' own forward pass" in caplog.text
+        assert [choose_llama(other), choose_llama(other)] == [None, None]
+    assert caplog.text.count("Qwen2ForCausalLM is no LlamaForCausalLM: read by transformers'") == 1

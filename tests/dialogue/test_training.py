@@ -23,7 +23,7 @@ from dialogue.distributed import Objective
 from dialogue.early_stopping import EarlyStopping
 from dialogue.encoding import Encoded
 from dialogue.forward import choose_forward
-from dialogue.freezing import freeze
+from dialogue.freezing import add_adapters, freeze
 from dialogue.log import SilentLog
 from dialogue.manifest import verify_manifest
 from dialogue.model import load_model
@@ -232,6 +232,16 @@ def test_kept_frozen_layers_give_the_same_weights(tiny_model: Path, tmp_path: Pa
 def test_keeping_what_can_change_is_refused(tiny_model: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"training\.frozen_cache"):
         run(fresh(tiny_model), tmp_path / "a", frozen_cache="always")
+
+
+@pytest.mark.parametrize("setting", ["frozen_cache", "compile"])
+def test_what_adapters_do_not_allow_is_refused_for_their_sake(
+    tiny_model: Path, tmp_path: Path, setting: str
+) -> None:
+    model = fresh(tiny_model, top_layers=1)
+    add_adapters(model, rank=2, alpha=2, seed=0)
+    with pytest.raises(ValueError, match=rf"training\.{setting}: .*lora.*, such as an adapter"):
+        run(model, tmp_path / "a", **{setting: "always"})
 
 
 def test_no_room_for_the_frozen_layers_is_said(
