@@ -1,8 +1,8 @@
-"""Replies: whole ones for many histories at once, or one as a stream of text."""
+"""Replies: to many histories at once, and how tokens become their text, piece by piece."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -63,22 +63,6 @@ def generate(
             done[index] = reply.generation(len(prompts[index]))
         batch.drop(ended)
     return [done[index] for index in range(len(prompts))]
-
-
-def stream(
-    model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerFast,
-    history: Sequence[Turn],
-    sampling: Sampling,
-) -> Iterator[str]:
-    """One reply, piece by piece; a piece never ends inside a character."""
-    prompt = Encoder(tokenizer).prompt(history, prompt_room(model, sampling.max_new_tokens))
-    batch = Batch(model, special_ids(tokenizer))
-    (key,) = batch.add([prompt], [sampling])
-    reply = Reply(tokenizer, sampling.max_new_tokens)
-    while reply.finish_reason is None:
-        if piece := reply.push(batch.step()[key]):
-            yield piece
 
 
 class Reply:

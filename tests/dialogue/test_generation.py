@@ -12,7 +12,7 @@ from transformers import PreTrainedTokenizerFast
 
 from dialogue.decoding import Sampling, greedy
 from dialogue.encoding import Encoder
-from dialogue.generation import Reply, generate, special_ids, stream
+from dialogue.generation import Reply, generate, special_ids
 from dialogue.model import load_model, load_tokenizer
 from dialogue.records import Turn
 
@@ -41,10 +41,10 @@ def test_a_reply_that_reaches_its_length_is_cut_between_characters(
         assert reply.num_tokens == length
 
 
-def test_a_stream_gives_whole_characters(scripted_model: Callable[..., Path]) -> None:
-    folder = scripted_model(TEXT)
-    pieces = list(stream(load_model(folder), load_tokenizer(folder), HISTORY, greedy(50)))
-    assert pieces == list(TEXT)
+def test_pieces_are_whole_characters(tokenizer: PreTrainedTokenizerFast) -> None:
+    reply = Reply(tokenizer, max_new_tokens=50)
+    pieces = [reply.push(token) for token in Encoder(tokenizer).response(TEXT)]
+    assert [piece for piece in pieces if piece] == list(TEXT)
 
 
 def test_order_and_batches_do_not_matter(tiny_model: Path) -> None:
@@ -53,7 +53,6 @@ def test_order_and_batches_do_not_matter(tiny_model: Path) -> None:
     for sampling in (greedy(15), Sampling(15, 0.9, 0.9, 1.1, seed=3)):
         alone = generate(model, tokenizer, histories, sampling, batch_size=1)
         assert generate(model, tokenizer, histories, sampling, batch_size=3) == alone
-        assert "".join(stream(model, tokenizer, histories[1], sampling)) == alone[1].text
 
 
 def test_a_long_history_loses_its_beginning(scripted_model: Callable[..., Path]) -> None:
