@@ -27,7 +27,7 @@ from dialogue.instructions import plain_instructions
 from dialogue.log import SilentLog
 from dialogue.model import load_tokenizer, save_model, scratch_model
 from dialogue.paper import Paper, set_paper
-from dialogue.pretraining import split_documents, text_blocks
+from dialogue.pretraining import Document, split_documents, text_blocks
 from dialogue.privacy import Scrubber
 from dialogue.records import Dialogue, words_digest
 from dialogue.shards import Shard, pack
@@ -105,6 +105,19 @@ def open_stream(sizes: Sizes, folder: Path, sources: Mapping[str, Source] | None
         papers={n: _papers(n, d, tokenizer, settings, sizes) for n, d in asked.items()},
         general=None if sizes.pretrain_tokens else _instructions(tokenizer, settings),
     )
+
+
+def plain_documents(params: Params) -> list[Document]:
+    """The text of pretraining, in an order of no meaning."""
+    source = params.gather.sources[0]
+    texts = read_text(
+        source,
+        raw_files(source),
+        scrubber=Scrubber(params.gather.scrub),
+        max_row_bytes=params.gather.max_row_bytes,
+    )
+    documents, _ = split_documents(texts, 0.0)
+    return documents
 
 
 def services(names: Iterable[str]) -> dict[str, Source]:
@@ -211,16 +224,7 @@ def _make_base(params: Params, texts: list[str], max_tokens: int | None, folder:
     training = training.model_copy(update={"learning_rate": 2e-3, "tokens_per_step": 4_096})
     tokenizer = train_tokenizer(texts, settings.vocabulary_size)
     model = scratch_model(settings, tokenizer, seed=17)
-    source = params.gather.sources[0]
-    scrubber = Scrubber(params.gather.scrub)
-    plain = read_text(
-        source,
-        raw_files(source),
-        scrubber=scrubber,
-        max_row_bytes=params.gather.max_row_bytes,
-    )
-    documents, _ = split_documents(plain, 0.0)
-    blocks = text_blocks(documents, tokenizer, 128, max_tokens)
+    blocks = text_blocks(plain_documents(params), tokenizer, 128, max_tokens)
     assert tokenizer.pad_token_id is not None
     train(
         model,

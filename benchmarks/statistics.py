@@ -1,11 +1,12 @@
 """How often the gates are right: verdicts on drawn exams whose truth is known.
 
-Two small models learn the same real dialogues from different seeds; their bits on every held-out
-dialogue are the population. A trial draws an exam of it with replacement and asks `judge` for a
-verdict by the likelihood rules of params.yaml; where that is INCONCLUSIVE, once more on an exam
-twice as large. Where nothing shall differ, a coin decides for each dialogue which model is called
-the candidate; a change multiplies the candidate's bits. There is no peer: the bounds are what the
-tests promise. Curves lie under data/benchmarks/statistics.
+Two small models learn the same real dialogues from different seeds; their likelihoods of every
+held-out dialogue are the population, plain text and plain instructions among it. A trial draws an
+exam of it with replacement and asks `judge` for a verdict by the rules of params.yaml that test
+something; where that is INCONCLUSIVE, once more on an exam twice as large. Where nothing shall
+differ, a coin decides for each dialogue which model is called the candidate; a change multiplies
+the candidate's bits. There is no peer: the bounds are what the tests promise. Curves lie under
+data/benchmarks/statistics.
 
     python -m benchmarks.statistics
     python -m benchmarks.statistics --quick    # a smoke run, too small to judge
@@ -14,6 +15,7 @@ tests promise. Curves lie under data/benchmarks/statistics.
 from __future__ import annotations
 
 import functools
+import math
 import shutil
 import sys
 from collections import Counter
@@ -28,13 +30,18 @@ import torch
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from benchmarks._lifelong_stream import Sizes, Stream, open_stream, scratch
+from benchmarks._lifelong_stream import Sizes, Stream, open_stream, plain_documents, scratch
 from benchmarks.form import Bound, Row, quick_wanted, report
 from dialogue.config import Gate, load_params
+from dialogue.exam import GENERAL, INSTRUCTIONS, PLAIN_TEXT
 from dialogue.examination import answer_paper
 from dialogue.gates import judge
+from dialogue.instructions import plain_instructions
 from dialogue.log import SilentLog
 from dialogue.model import choose_precision, load_model
+from dialogue.paper import Paper, set_paper
+from dialogue.pretraining import Document
+from dialogue.records import Dialogue, Turn
 from dialogue.scores import Score
 from dialogue.shards import concatenate
 from dialogue.statistics import bootstrap, interval
@@ -42,16 +49,20 @@ from dialogue.training import train
 from dialogue.verdict import Candidate, Decision
 
 Floats = NDArray[np.float64]
-Population = Mapping[str, Floats]
-"""Domain → [N, 4]: bits of one seed's model, of the other's, of the base, and bytes."""
+Population = Mapping[str, Mapping[str, Floats]]
+"""Domain → metric → [N, 4]: the values of one seed's model, of the other's and of the base, and
+their weight. NaN where a dialogue does not have the metric."""
 
 _FOLDER = Path("data/benchmarks/statistics")
 _EARLIER, _TARGET = ("chitchat", "support"), "assistant"
-_WHOLE = Sizes(num_train=600, num_test=600, num_selected=0, max_tokens=128, pretrain_tokens=300_000)
-_QUICK = Sizes(num_train=60, num_test=60, num_selected=0, max_tokens=64, pretrain_tokens=20_000)
+_WHOLE = Sizes(
+    num_train=600, num_test=600, num_selected=600, max_tokens=128, pretrain_tokens=300_000
+)
+_QUICK = Sizes(num_train=60, num_test=60, num_selected=60, max_tokens=64, pretrain_tokens=20_000)
 _DIALOGUES = 200
 _REGRESSION, _GAIN = 0.03, 0.05
-_METRICS = ("bits_per_byte", "gain_over_base")
+_MEASURED = ("bits_per_byte", "history_gain")
+_METRICS = (*_MEASURED, "gain_over_base")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +72,10 @@ class Scene:
     regression: float = 0.0
     gain: float = 0.0
     num_dialogues: int = _DIALOGUES
+
+    def change(self, domain: str) -> float:
+        """Of the candidate's bits on a domain."""
+        return {_TARGET: -self.gain, _EARLIER[0]: self.regression}.get(domain, 0.0)
 
 
 def main() -> int:
@@ -137,7 +152,7 @@ def _sweep(name: str, number: int) -> Iterator[tuple[float, Scene]]:
 
 
 def _gate() -> Gate:
-    """The gate of params.yaml, with those of its rules that likelihoods answer."""
+    """The gate of params.yaml, with those of its rules that test something, and the leak alarm."""
     gate = load_params(Path("params.yaml")).gate
     rules = tuple(rule for rule in gate.rules if rule.metric in _METRICS)
     return gate.model_copy(update={"rules": rules})
@@ -156,20 +171,23 @@ def _verdict(people: Population, gate: Gate, scene: Scene, trial: int) -> Decisi
     generator = np.random.default_rng([23, trial])
     scores: list[list[Score]] = [[], []]
     for domain, whole in people.items():
-        drawn = whole[generator.integers(len(whole), size=2 * scene.num_dialogues)]
-        swapped = generator.random(len(drawn)) < 0.5
-        ours = np.where(swapped, drawn[:, 1], drawn[:, 0])
-        theirs = np.where(swapped, drawn[:, 0], drawn[:, 1])
-        if domain == _TARGET:
-            ours = ours * (1 - scene.gain)
-        elif domain == _EARLIER[0]:
-            ours = ours * (1 + scene.regression)
-        gain = drawn[:, 2] - ours
-        for look, size in zip(scores, (scene.num_dialogues, len(drawn)), strict=True):
-            weights = drawn[:size, 3]
-            look.extend(_scores("candidate", domain, "bits_per_byte", ours[:size], weights))
-            look.extend(_scores("champion", domain, "bits_per_byte", theirs[:size], weights))
-            look.extend(_scores("candidate", domain, "gain_over_base", gain[:size], weights))
+        number = len(whole["bits_per_byte"])
+        # Of general ability there is no more than there is; of domains an exam may ask for more.
+        most = number if domain in GENERAL else 2 * scene.num_dialogues
+        chosen = generator.integers(number, size=min(most, 2 * scene.num_dialogues))
+        swapped = generator.random(len(chosen)) < 0.5
+        for metric, values in whole.items():
+            drawn = values[chosen]
+            ours = np.where(swapped, drawn[:, 1], drawn[:, 0])
+            theirs = np.where(swapped, drawn[:, 0], drawn[:, 1])
+            measured = {"candidate": {metric: ours}, "champion": {metric: theirs}}
+            if metric == "bits_per_byte":
+                ours *= 1 + scene.change(domain)
+                measured["candidate"]["gain_over_base"] = drawn[:, 2] - ours
+            for look, size in zip(scores, (scene.num_dialogues, len(drawn)), strict=True):
+                for role, its in measured.items():
+                    for name, each in its.items():
+                        look.extend(_scores(role, domain, name, each[:size], drawn[:size, 3]))
     decision: Decision = "INCONCLUSIVE"
     for number, look in enumerate(scores, start=1):
         if decision == "INCONCLUSIVE":
@@ -191,6 +209,7 @@ def _scores(role: str, domain: str, metric: str, values: Floats, weights: Floats
     return [
         Score(role, role, _TARGET, domain, f"{index:05d}", metric, value, weight)  # type: ignore[arg-type]
         for index, (value, weight) in enumerate(zip(values.tolist(), weights.tolist(), strict=True))
+        if not math.isnan(value)
     ]
 
 
@@ -201,7 +220,8 @@ def _coverage(people: Population, gate: Gate, trials: int) -> dict[str, float]:
         return (totals[..., 1] - totals[..., 0]) / totals[..., 1]
 
     covered = {}
-    for domain, whole in people.items():
+    for domain in (*_EARLIER, _TARGET):
+        whole = people[domain]["bits_per_byte"]
         truth = float(change(whole.sum(axis=0)))
         held = 0
         for trial in range(trials):
@@ -214,22 +234,53 @@ def _coverage(people: Population, gate: Gate, trials: int) -> dict[str, float]:
 
 
 def _population(sizes: Sizes) -> Population:
-    """Bits of both models and of their base on every held-out dialogue."""
+    """What both models and their base give every held-out dialogue, text and instruction."""
     stream = open_stream(sizes, _FOLDER / sizes.name)
-    columns = [_bits(stream, seed) for seed in (1, 2, None)]
+    params = load_params(Path("params.yaml"))
+    texts = plain_documents(params)[-sizes.num_test :]
+    general = {PLAIN_TEXT: [_text(each) for each in texts], INSTRUCTIONS: plain_instructions()}
+    settings = params.evaluate.model_copy(update={"max_tokens": sizes.max_tokens})
+    papers = [
+        *(stream.papers[domain][0] for domain in (*_EARLIER, _TARGET)),
+        *(set_paper(n, d, stream.tokenizer, settings, thorough=False) for n, d in general.items()),
+    ]
+    found = [_measured(stream, papers, seed) for seed in (1, 2, None)]
     return {
-        domain: np.array(
-            [
-                [*(column[domain][name][0] for column in columns), weight]
-                for name, (_, weight) in columns[0][domain].items()
-            ]
-        )
-        for domain in (*_EARLIER, _TARGET)
+        domain: {
+            metric: np.array(
+                [
+                    [*(each[domain].get((name, metric), _ABSENT)[0] for each in found), weight]
+                    for name, weight in _weights(found[0][domain], metric)
+                ]
+            )
+            for metric in _MEASURED
+            if any(of == metric for _, of in found[0][domain])
+        }
+        for domain in found[0]
     }
 
 
-def _bits(stream: Stream, seed: int | None) -> dict[str, dict[str, tuple[float, float]]]:
-    """Domain → dialogue → bits and bytes; of a model trained from `seed`, or of the base."""
+_ABSENT = (math.nan, math.nan)
+_Measured = Mapping[str, Mapping[tuple[str, str], tuple[float, float]]]
+"""Domain → (dialogue, metric) → value and weight."""
+
+
+def _weights(
+    measured: Mapping[tuple[str, str], tuple[float, float]], metric: str
+) -> Iterator[tuple[str, float]]:
+    """Every dialogue of a domain with the metric's weight, NaN where it does not have it."""
+    for name, of in measured:
+        if of == "bits_per_byte":
+            yield name, measured.get((name, metric), _ABSENT)[1]
+
+
+def _text(document: Document) -> Dialogue:
+    turns = (Turn("assistant", document.text),)
+    return Dialogue(document.id, turns, PLAIN_TEXT, "test", "", "", "", "")
+
+
+def _measured(stream: Stream, papers: Sequence[Paper], seed: int | None) -> _Measured:
+    """What a model trained from `seed`, or the base, gives every dialogue of the papers."""
     model = load_model(stream.base)
     if seed is not None:
         _, training = scratch()
@@ -249,13 +300,12 @@ def _bits(stream: Stream, seed: int | None) -> dict[str, dict[str, tuple[float, 
     model.train(False)
     model.to(torch.device("cpu"))  # type: ignore[arg-type]
     return {
-        domain: {
-            each.dialogue_id: (each.value, each.weight)
-            for paper in stream.papers[domain]
+        paper.domain: {
+            (each.dialogue_id, each.metric): (each.value, each.weight)
             for each in answer_paper(model, paper, choose_precision("auto"))
-            if each.metric == "bits_per_byte"
+            if each.metric in _MEASURED
         }
-        for domain in (*_EARLIER, _TARGET)
+        for paper in papers
     }
 
 

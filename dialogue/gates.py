@@ -10,7 +10,7 @@ from dialogue.exam import GENERAL
 from dialogue.metrics import METRICS
 from dialogue.rules import KINDS, Evidence
 from dialogue.scores import Score, collect, values_of
-from dialogue.statistics import holm, resamples_needed
+from dialogue.statistics import holm, needed_together, resamples_needed
 from dialogue.verdict import Candidate, Finding, Verdict, decide
 
 _FINENESS = 3
@@ -62,8 +62,9 @@ def judge(
     evidence = replace(
         evidence, gate=gate.model_copy(update={"alpha": alpha, "resamples": resamples})
     )
-    findings = _corrected(
-        [KINDS[rule.kind](rule, domain, evidence) for rule, domain in asked], alpha
+    findings = _with_needs(
+        _corrected([KINDS[rule.kind](rule, domain, evidence) for rule, domain in asked], alpha),
+        evidence.gate,
     )
     verdict, sentence = decide(findings, candidate, champion)
     return Verdict(
@@ -154,7 +155,21 @@ def _corrected(findings: Sequence[Finding], alpha: float) -> list[Finding]:
         if finding.state == "passed" and adjusted > alpha:
             reason = f"{finding.reason}, which chance may explain (p = {adjusted:.2g})"
             finding = replace(finding, state="undecided", reason=reason)
-        elif finding.state == "passed":
-            finding = replace(finding, needed=None)
         corrected[index] = finding
     return corrected
+
+
+def _with_needs(findings: Sequence[Finding], gate: Gate) -> list[Finding]:
+    """What would decide all that is undecided: by the power check, and never under the fewest."""
+    undecided = [finding for finding in findings if finding.state == "undecided"]
+    number = sum(finding.needed is not None for finding in undecided)
+
+    def needed(finding: Finding) -> int | None:
+        if finding.state != "undecided":
+            return None
+        counts = [gate.min_dialogues] if finding.count < gate.min_dialogues else []
+        if finding.needed is not None:
+            counts.append(needed_together(finding.needed, number, gate.alpha))
+        return max(counts, default=None)
+
+    return [replace(finding, needed=needed(finding)) for finding in findings]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from dialogue.config import Gate, Rule
 from dialogue.metrics import METRICS, Floats, Metric
 from dialogue.scores import Key, ModelRole, Sample
 from dialogue.statistics import Bootstrap, bootstrap, dialogues_needed, interval, p_value
-from dialogue.verdict import Finding, State
+from dialogue.verdict import Finding, State, amount
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,18 +55,19 @@ def bound(rule: Rule, domain: str, evidence: Evidence) -> Finding:
         return _missing(finding, "candidate", evidence)
     sign, limit = (1, rule.min) if rule.min is not None else (-1, rule.max)
     assert limit is not None
-    word = "at least" if sign > 0 else "at most"
     held = sign * whole.estimate >= sign * limit
+    has = f"{domain} has {rule.metric} {whole.estimate:.4g}"
     finding = replace(
         finding,
+        count=len(sample.ids),
         value=whole.estimate,
         interval=interval(whole, 1 - evidence.gate.alpha),
         bound=limit,
         state="passed" if held else "failed",
-        reason=f"{domain} has {rule.metric} {whole.estimate:.4g}; {word} {limit:g} is asked",
+        reason=f"{has}; {finding.asks} {limit:g} is asked",
     )
     if metric.evidence == "estimate":
-        return _enough(finding, evidence.num_dialogues(domain), evidence)
+        return _enough(finding, evidence)
     turned = whole if sign > 0 else _bootstrap(sample, metric, evidence.gate, sign=-1)
     return _tested(finding, turned, sign * limit, evidence)
 
@@ -98,8 +100,7 @@ def suspicion(rule: Rule, domain: str, evidence: Evidence) -> Finding:
     if change is None:
         return finding
     if change.estimate <= rule.margin:
-        finding = replace(finding, state="passed")
-        return _enough(finding, evidence.num_dialogues(domain), evidence)
+        return _enough(replace(finding, state="passed"), evidence)
     reason = f"{finding.reason}, which is too good to be true: look for a leak of the exam"
     return replace(finding, state="failed", reason=reason)
 
@@ -136,6 +137,7 @@ def _comparison(
     change = _bootstrap_change(ours, theirs, metric, evidence.gate)
     finding = replace(
         finding,
+        count=len(ours.ids),
         value=value.estimate,
         interval=interval(value, 1 - evidence.gate.alpha),
         champion_value=reference,
@@ -143,7 +145,7 @@ def _comparison(
         change=change.estimate,
         change_interval=interval(change, 1 - 2 * evidence.gate.alpha),
         reason=(
-            f"{domain} is {_amount(change.estimate)} the champion in {rule.metric} "
+            f"{domain} is {amount(change.estimate)} than the champion in {rule.metric} "
             f"({value.estimate:.4g} against {reference:.4g})"
         ),
     )
@@ -181,13 +183,6 @@ def _improvement(ours: Floats, theirs: Floats, metric: Metric) -> Floats:
         return np.where(difference == 0, 0.0, difference / np.abs(theirs))
 
 
-def _amount(change: float) -> str:
-    if change == 0:
-        return "no better and no worse than"
-    word = "better than" if change > 0 else "worse than"
-    return f"{abs(change):.1%} {word}" if np.isfinite(change) else word
-
-
 def _tested(finding: Finding, sample: Bootstrap, threshold: float, evidence: Evidence) -> Finding:
     """The finding with its one-sided test; whether p is small enough is decided with the others."""
     needed = dialogues_needed(sample, threshold, evidence.gate.alpha)
@@ -197,25 +192,39 @@ def _tested(finding: Finding, sample: Bootstrap, threshold: float, evidence: Evi
         # Where so many as there are do not decide, it takes more, whatever the approximation says.
         needed=None if needed is None else max(needed, sample.num_clusters + 1),
     )
-    return _enough(finding, sample.num_clusters, evidence)
+    return _enough(finding, evidence)
 
 
-def _enough(finding: Finding, count: int, evidence: Evidence) -> Finding:
+def _enough(finding: Finding, evidence: Evidence) -> Finding:
     """Too few dialogues decide nothing, whatever their numbers say."""
-    needed = evidence.gate.min_dialogues
-    if count >= needed:
+    least = evidence.gate.min_dialogues
+    if finding.count >= least:
         return finding
-    reason = f"{finding.slice} has {count} dialogues for {finding.metric}; at least {needed} decide"
-    return replace(finding, state="undecided", reason=reason, p_value=None, needed=needed)
+    # What was not measured has no replies to count: then the exam's dialogues are too few.
+    what = "dialogues" if finding.value is None else METRICS[finding.metric].of
+    reason = (
+        f"{finding.slice} has {finding.count} {what} for {finding.metric}; at least {least} decide"
+    )
+    return replace(finding, state="undecided", reason=reason, p_value=None)
 
 
 def _blank(rule: Rule, domain: str) -> Finding:
-    return Finding(rule.name, rule.metric, domain, rule.kind, state="failed", reason="")
+    asks: dict[bool, Literal["at least", "at most"]] = {True: "at least", False: "at most"}
+    return Finding(
+        rule.name,
+        rule.metric,
+        domain,
+        rule.kind,
+        state="failed",
+        reason="",
+        asks=asks[rule.min is not None] if rule.kind == "bound" else None,
+        margin=rule.margin,
+    )
 
 
 def _missing(finding: Finding, role: str, evidence: Evidence) -> Finding:
     """What is missing fails; of an exam too small to decide anything, some metrics must be."""
     reason = f"{finding.slice}: the {role} has no {finding.metric}, and what is missing fails"
     count = evidence.num_dialogues(finding.slice)
-    failed = replace(finding, reason=reason)
-    return _enough(failed, count, evidence) if count else failed
+    failed = replace(finding, reason=reason, count=count)
+    return _enough(failed, evidence) if count else failed

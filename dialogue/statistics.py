@@ -166,6 +166,18 @@ def dialogues_needed(
     return max(2, int(np.ceil(sample.num_clusters * reach**2)))
 
 
+def needed_together(needed: int, number: int, alpha: float, power: float = 0.8) -> int:
+    """How many decide each of `number` tests, where `needed` would decide one alone.
+
+    Holm holds the strictest of them to α / number, and that all succeed with this power is sure
+    where each misses with a `number`-th of what is left (Bonferroni). Both as in
+    `dialogues_needed`, where the needed number grows with the square of both quantiles' sum.
+    """
+    alone = special.ndtri(1 - alpha) + special.ndtri(power)
+    beside = special.ndtri(1 - alpha / number) + special.ndtri(1 - (1 - power) / number)
+    return math.ceil(needed * float(beside / alone) ** 2)
+
+
 def _bias(sample: Bootstrap) -> float:
     """z0: how far the estimate stands from its resamples' median; ties count half."""
     count = len(sample.resampled)

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from dialogue.metrics import METRICS
+
 Decision = Literal["PROMOTE", "REJECT", "INCONCLUSIVE"]
 State = Literal["passed", "failed", "undecided", "not counted"]
 
@@ -32,6 +34,9 @@ class Finding:
 
     Attributes:
         slice: the domain.
+        asks: which side of `bound` a rule of the kind `bound` asks for.
+        margin: the rule's, relative to the champion's value.
+        count: dialogues that `value` rests on, or replies or conversations (`Metric.of`).
         value: the candidate's metric, with its two-sided `interval` of confidence 1 - α.
         champion_value: the champion's metric.
         bound: what `value` must not pass; for a comparison, taken from the champion's value.
@@ -39,7 +44,8 @@ class Finding:
             interval of confidence 1 - 2α, which agrees with the one-sided test at α.
         p_value: of the one-sided test, before Holm; None for rules that test nothing.
         state: `undecided` where the evidence is too thin to pass, yet not against the candidate.
-        needed: dialogues that would decide it, as far as the power check can say.
+        needed: of what `count` counts, about so many would decide it and all else that is
+            undecided, as far as the power check can say.
         reason: one clause for people.
     """
 
@@ -49,6 +55,9 @@ class Finding:
     kind: str
     state: State
     reason: str
+    asks: Literal["at least", "at most"] | None = None
+    margin: float | None = None
+    count: int = 0
     value: float | None = None
     interval: tuple[float, float] | None = None
     champion_value: float | None = None
@@ -124,9 +133,7 @@ def decide(
     if failed:
         return "REJECT", f"REJECT: {_refusal(failed)}."
     if undecided:
-        needed = max((finding.needed or 0 for finding in undecided), default=0)
-        enough = f"; about {needed:,} dialogues would decide it" if needed else ""
-        return "INCONCLUSIVE", f"INCONCLUSIVE: {_reasons(undecided)}{enough}."
+        return "INCONCLUSIVE", f"INCONCLUSIVE: {_reasons(undecided)}{_enough(undecided)}."
     if not passed:
         return "INCONCLUSIVE", "INCONCLUSIVE: no rule counted, for there is no champion yet."
     if champion is None:
@@ -153,8 +160,26 @@ def _refusal(failed: Sequence[Finding]) -> str:
         and finding.metric == first.metric
         and _loss(finding) < 0.0
     ][:_MOST_NAMED]
-    also = [f"{finding.slice} is {-_loss(finding):.1%} worse" for finding in named]
+    also = [f"{finding.slice} is {amount(_loss(finding))}" for finding in named]
     return "; ".join([first.reason, *also]) + _more(len(others) - len(named))
+
+
+def _enough(undecided: Sequence[Finding]) -> str:
+    """How much would decide it: of dialogues and, where they are too few, of what is written."""
+    needed: dict[str, int] = {}
+    for finding in undecided:
+        what = METRICS[finding.metric].of
+        needed[what] = max(needed.get(what, 0), finding.needed or 0)
+    told = [f"{number:,} {what}" for what, number in needed.items() if number]
+    return f"; about {' and '.join(told)} would decide it" if told else ""
+
+
+def amount(change: float) -> str:
+    """A relative change in words; one against 0 is infinite, and has no number."""
+    if change == 0:
+        return "no better and no worse"
+    word = "better" if change > 0 else "worse"
+    return f"{abs(change):.1%} {word}" if math.isfinite(change) else word
 
 
 def _reasons(findings: Sequence[Finding]) -> str:

@@ -17,6 +17,7 @@ from dialogue.gates import judge
 from dialogue.instructions import plain_instructions
 from dialogue.log import Log
 from dialogue.manifest import read_manifest, verify_manifest
+from dialogue.metrics import METRICS
 from dialogue.records import Dialogue, read_dialogues, write_dialogues
 from dialogue.scores import ModelRole, Score, gains_over_base, read_scores, write_scores
 from dialogue.verdict import Candidate, Verdict
@@ -58,9 +59,7 @@ def gate(
     more = _more(params, look, scores, valid)
     looks = 2 if more else 1
     judged = _judge(params, candidate, look, evidence, 1, looks)
-    if undecided := more.keys() & {
-        each.slice for each in judged.rules if each.state == "undecided"
-    }:
+    if undecided := _undecided(judged) & more.keys():
         _LOGGER.info("%s A second look, at more of %s …", judged.sentence, ", ".join(undecided))
         look = _look_again(params, look, more, scores, models)
         judged = _judge(params, candidate, look, evidence, 2, looks)
@@ -100,6 +99,17 @@ def _judge(
         look=number,
         looks=looks,
     )
+
+
+def _undecided(judged: Verdict) -> set[str]:
+    """Domains of which more dialogues may decide; who is rejected is not asked again."""
+    if judged.verdict != "INCONCLUSIVE":
+        return set()
+    return {
+        finding.slice
+        for finding in judged.rules
+        if finding.state == "undecided" and METRICS[finding.metric].of == "dialogues"
+    }
 
 
 def _more(params: Params, first: _Look, scores: Path, valid: Path) -> dict[str, list[Dialogue]]:

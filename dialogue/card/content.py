@@ -78,18 +78,11 @@ def card_content(evidence: Evidence) -> dict[str, Any]:
 
 def _rules(findings: Iterable[Report]) -> list[dict[str, Any]]:
     """One entry a rule, with its findings domain by domain; `min` and `max` of a rule are one."""
-    rules: dict[tuple[str, str, str], dict[str, Any]] = {}
+    rules: dict[tuple[Any, ...], dict[str, Any]] = {}
     for finding in findings:
-        key = finding["rule"], finding["metric"], finding["kind"]
+        about = {name: finding[name] for name in ("rule", "metric", "kind", "margin")}
         rule = rules.setdefault(
-            key,
-            {
-                "rule": finding["rule"],
-                "metric": finding["metric"],
-                "kind": finding["kind"],
-                "findings": [],
-                **_about(finding["metric"]),
-            },
+            tuple(about.values()), about | {"findings": [], **_about(finding["metric"])}
         )
         rule["findings"].append(dict(finding))
     return list(rules.values())
@@ -101,6 +94,7 @@ def _about(metric: str) -> dict[str, str | None]:
         "definition": known.definition if known else None,
         "unit": known.unit if known else None,
         "better": known.better if known else None,
+        "of": known.of if known else None,
     }
 
 
@@ -112,6 +106,7 @@ def _lifelong(evidence: Evidence) -> dict[str, Any]:
     domains = [domain for domain in (*GENERAL, *evidence.lessons) if domain in examined]
     learned = [row for row in (BASE, *evidence.lessons) if row in matrix]
     return {
+        "exam_digest": evidence.evaluation.get("exam_digest"),
         "metric": told.get("metric"),
         **_about(told.get("metric", "")),
         "learned": learned,

@@ -11,8 +11,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeGuard
 
-from dialogue.metrics import METRICS
-
 _LINEAR = 0.02
 """Changes well below this are drawn in proportion, larger ones ever more narrowly (arsinh)."""
 
@@ -98,7 +96,7 @@ def absolute_strip(finding: Mapping[str, Any]) -> Strip:
     bound, value = finding["bound"], finding["value"]
     if not (is_number(bound) and is_number(value)):
         return Strip()
-    sign = 1 if asks_at_least(finding) else -1
+    sign = 1 if finding["asks"] == "at least" else -1
     ends: Sequence[float] = [end for end in finding["interval"] or () if is_number(end)]
     half = max(abs(bound), *(abs(number - bound) for number in (value, *ends))) or 1.0
 
@@ -110,25 +108,13 @@ def absolute_strip(finding: Mapping[str, Any]) -> Strip:
 
 
 def threshold(finding: Mapping[str, Any]) -> float | None:
-    """The relative change that a comparison was held against; None where it is not known."""
+    """The relative change that a comparison was held against; None where it was held to none."""
+    margin = finding["margin"]
     if finding["kind"] == "superiority":
         return 0.0
-    bound, reference = finding["bound"], finding["champion_value"]
-    if not (is_number(bound) and is_number(reference)) or reference == 0:
+    if not is_number(margin):
         return None
-    sign = METRICS[finding["metric"]].sign if finding["metric"] in METRICS else 1
-    return float(sign * (bound - reference) / abs(reference))
-
-
-def asks_at_least(finding: Mapping[str, Any]) -> bool:
-    """Whether a `bound` is a minimum. The finding does not say so, but what came of it does."""
-    value, bound, state = finding["value"], finding["bound"], finding["state"]
-    if is_number(value) and value != bound and state in ("passed", "failed"):
-        return bool((value > bound) == (state == "passed"))
-    for words, answer in (("at least", True), ("at most", False)):
-        if f"{words} {bound:g} is asked" in finding["reason"]:
-            return answer
-    return METRICS[finding["metric"]].sign > 0 if finding["metric"] in METRICS else True
+    return margin if finding["kind"] == "suspicion" else -margin
 
 
 def is_number(value: object) -> TypeGuard[float]:

@@ -12,7 +12,6 @@ from markupsafe import Markup, escape
 from dialogue.card.forest import (
     ChangeScale,
     absolute_strip,
-    asks_at_least,
     is_number,
     threshold,
 )
@@ -168,13 +167,12 @@ def _asks(rule: Mapping[str, Any]) -> str:
         return "better than the champion, by more than chance explains"
     if rule["kind"] == "bound":
         bounds = {
-            f"{'at least' if asks_at_least(f) else 'at most'} {number(f['bound'])}": None
-            for f in findings
-            if is_number(f["bound"])
+            f"{finding['asks']} {number(finding['bound'])}": None
+            for finding in findings
+            if is_number(finding["bound"])
         }
         return " and ".join(bounds) or "a bound, but nothing was measured"
-    limits = [abs(limit) for f in findings if (limit := threshold(f)) is not None]
-    margin = percent(limits[0]) if limits else "the margin"
+    margin = percent(rule["margin"])
     if rule["kind"] == "suspicion":
         return f"not better than the champion by more than {margin}, or there may be a leak"
     return f"not worse than the champion by {margin} or more"

@@ -18,6 +18,7 @@ Floats = NDArray[np.float64]
 Better = Literal["lower", "higher"]
 Aggregate = Literal["ratio", "exponential"]
 Evidence = Literal["estimate", "interval"]
+Of = Literal["dialogues", "replies", "conversations"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,9 @@ class Metric:
     aggregate: Aggregate = "ratio"
     plain_text: bool = False
     """Defined for plain text too: what general ability is held to (`GENERAL` of `exam`)."""
+    of: Of = "dialogues"
+    """What is counted. Replies and conversations the model writes: as many as `evaluate` asks for,
+    however many dialogues there are."""
     evidence: Evidence = "estimate"
     """What a `bound` rule holds against its bound: the estimate, or the interval's near end."""
 
@@ -187,6 +191,7 @@ _METRICS = (
         source="Reimers and Gurevych 2019 (Sentence-BERT); Liu et al. 2016, embedding metrics",
         better="higher",
         unit="cosine",
+        of="replies",
     ),
     Metric(
         name="order_gap",
@@ -222,6 +227,7 @@ _METRICS = (
         source="See et al. 2019, external repetition of bigrams",
         better="lower",
         unit="share",
+        of="conversations",
     ),
     Metric(
         name="self_contradiction",
@@ -233,6 +239,7 @@ _METRICS = (
         source="de Marneffe et al. 2008: negation, antonyms, numbers; by rules, for English",
         better="lower",
         unit="share",
+        of="conversations",
     ),
     Metric(
         name="distinct_1",
@@ -243,6 +250,7 @@ _METRICS = (
         source="Li et al. 2016 (MMI), distinct-1",
         better="higher",
         unit="share",
+        of="replies",
     ),
     Metric(
         name="distinct_2",
@@ -253,6 +261,7 @@ _METRICS = (
         source="Li et al. 2016 (MMI), distinct-2",
         better="higher",
         unit="share",
+        of="replies",
     ),
     Metric(
         name="distinct_3",
@@ -264,6 +273,7 @@ _METRICS = (
         source="Li et al. 2016 (MMI), distinct-n",
         better="higher",
         unit="share",
+        of="replies",
     ),
     Metric(
         name="mtld",
@@ -275,6 +285,7 @@ _METRICS = (
         source="McCarthy and Jarvis 2010",
         better="higher",
         unit="words",
+        of="replies",
     ),
     Metric(
         name="novel_ngrams",
@@ -286,6 +297,7 @@ _METRICS = (
         source="McCoy et al. 2023 (RAVEN), n-gram novelty",
         better="higher",
         unit="share",
+        of="replies",
     ),
     Metric(
         name="longest_copy",
@@ -297,6 +309,7 @@ _METRICS = (
         source="McCoy et al. 2023 (RAVEN), longest copied n-grams",
         better="lower",
         unit="share",
+        of="replies",
     ),
     Metric(
         name="repetition",
@@ -307,6 +320,7 @@ _METRICS = (
         source="Welleck et al. 2020, seq-rep-4",
         better="lower",
         unit="share",
+        of="replies",
     ),
     Metric(
         name="accuracy",

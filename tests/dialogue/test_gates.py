@@ -2,15 +2,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from dialogue.config import Gate, Rule
 from dialogue.gates import judge
 from dialogue.scores import ModelRole, Score
-from dialogue.statistics import resamples_needed
+from dialogue.statistics import Floats, resamples_needed
 from dialogue.verdict import Candidate, Finding, Verdict
 
 CANDIDATE = Candidate("support", "c" * 64, "p" * 64)
@@ -245,6 +247,49 @@ def test_twelve_dialogues_decide_nothing() -> None:
     assert "about 20 dialogues would decide it" in verdict.sentence
 
 
+def test_twelve_dialogues_with_a_small_gain_need_what_the_power_check_says() -> None:
+    few = compared(noisy(0.99, 1, count=12), noisy(1.0, 2, count=12))
+    finding = only(verdict_on(few, rule("bits_per_byte", "superiority"), champion=CHAMPION))
+    assert finding.reason == "support has 12 dialogues for bits_per_byte; at least 20 decide"
+    assert finding.needed is not None
+    assert finding.needed > 200
+
+
+def test_so_many_dialogues_as_are_named_decide_it() -> None:
+    """Three domains that are undecided together, held to α together."""
+    domains = ("chitchat", "travel", "support")
+    gain = rule("gain_over_base", "bound", "each", min=0.0)
+
+    def scores(gains: Floats) -> list[Score]:
+        return [
+            score
+            for domain, its in zip(domains, gains.tolist(), strict=True)
+            for score in rows("candidate", domain, "gain_over_base", its)
+        ]
+
+    typical = 0.3 + stats.norm.ppf((np.arange(SEVERAL) + 0.5) / SEVERAL)
+    first = verdict_on(scores(np.tile(typical, (3, 1))), gain)
+    assert {finding.state for finding in first.rules} == {"undecided"}
+    needed = max(finding.needed or 0 for finding in first.rules)
+    assert f"about {needed} dialogues would decide it" in first.sentence
+    decided = sum(
+        verdict_on(scores(draw), gain).verdict == "PROMOTE"
+        for draw in np.random.default_rng(1).normal(0.3, 1.0, (100, 3, needed))
+    )
+    assert 72 <= decided <= 98, "80 of 100 at least, less two standard errors"
+
+
+def test_a_single_reply_rejects_nobody() -> None:
+    scores = rows("candidate", "support", "bits_per_byte", noisy(1.0)) + rows(
+        "candidate", "support", "repetition", [0.9]
+    )
+    verdict = verdict_on(scores, rule("repetition", "bound", max=0.3))
+    assert verdict.sentence == (
+        "INCONCLUSIVE: support has 1 replies for repetition; at least 20 decide; "
+        "about 20 replies would decide it."
+    )
+
+
 def test_a_rejection_names_first_what_was_forgotten_most() -> None:
     scores = [
         *rows("candidate", "support", "hits_at_1", [0.0] * SEVERAL),
@@ -324,6 +369,12 @@ def test_a_champion_at_zero_makes_every_difference_infinite() -> None:
     assert verdict.verdict == "REJECT"
     assert "support is worse than the champion in repetition (0.1 against 0)" in verdict.sentence
     json.dumps(verdict.to_json(), allow_nan=False)
+    both = worse + [
+        replace(score, domain="chitchat") for score in worse if score.metric == "repetition"
+    ]
+    kept_by_each = rule("repetition", "non_inferiority", "each", margin=0.5)
+    sentence = verdict_on(both, kept_by_each, champion=CHAMPION).sentence
+    assert sentence.endswith("; support is worse.")
     equal = rows("candidate", "support", "repetition", [0.0] * SEVERAL) + nothing
     assert verdict_on(equal, kept, champion=CHAMPION).verdict == "PROMOTE"
 

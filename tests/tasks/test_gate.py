@@ -234,6 +234,36 @@ def test_a_first_look_that_decides_is_the_last(
     assert (verdict["verdict"], verdict["look"], verdict["looks"]) == ("REJECT", 1, 2)
 
 
+def test_who_is_rejected_is_not_looked_at_again(
+    params: Params, models: Path, tmp_path: Path
+) -> None:
+    undecided(tmp_path, models, available=60)
+    chosen = gaining(params, second_look=50)
+    never = Rule(name="loses", metric="gain_over_base", slice="each", kind="bound", min=9.0)
+    rules = (*chosen.gate.rules, never)
+    chosen = chosen.model_copy(update={"gate": chosen.gate.model_copy(update={"rules": rules})})
+    verdict = read_verdict(judged(chosen, tmp_path, SilentLog()))
+    assert [rule["state"] for rule in verdict["rules"]] == ["undecided", "failed"]
+    assert (verdict["verdict"], verdict["look"], verdict["looks"]) == ("REJECT", 1, 2)
+
+
+def test_more_dialogues_are_not_asked_where_replies_are_too_few(
+    params: Params, models: Path, tmp_path: Path
+) -> None:
+    undecided(tmp_path, models, available=60)
+    scores = tmp_path / "chitchat" / "rows.parquet"
+    measured = read_scores(scores)
+    digest = measured[0].model_digest
+    reply = Score("candidate", digest, "chitchat", "chitchat", "000", "repetition", 0.9, 1.0)
+    write_scores(scores, [*measured, reply])
+    chosen = gaining(params, second_look=50)
+    rule = Rule(name="repeats", metric="repetition", slice="each", kind="bound", max=0.3)
+    chosen = chosen.model_copy(update={"gate": chosen.gate.model_copy(update={"rules": (rule,)})})
+    verdict = read_verdict(judged(chosen, tmp_path, SilentLog()))
+    assert (verdict["verdict"], verdict["look"], verdict["looks"]) == ("INCONCLUSIVE", 1, 2)
+    assert "about 20 replies would decide it" in verdict["sentence"]
+
+
 @pytest.mark.parametrize(("second_look", "available"), [(0, 60), (50, NUM_DIALOGUES)])
 def test_where_there_is_no_more_to_ask_the_one_look_has_all_of_alpha(
     params: Params, models: Path, tmp_path: Path, second_look: int, available: int

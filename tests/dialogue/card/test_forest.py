@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from dialogue.card.forest import ChangeScale, Strip, absolute_strip, asks_at_least, threshold
+from dialogue.card.forest import ChangeScale, Strip, absolute_strip, threshold
 from dialogue.verdict import Finding
 from tests.dialogue.card.cards import absolute, comparison, missing
 
@@ -20,6 +20,7 @@ GAIN = Finding(
     value=0.2,
     interval=(0.1, 0.4),
     bound=0.0,
+    asks="at least",
 )
 
 
@@ -90,26 +91,7 @@ def test_what_was_not_measured_is_not_drawn() -> None:
         replace(comparison("a", 0.1, "failed"), change=float("inf"), champion_value=0.0, bound=0.0)
     )
     strip = ChangeScale(endless).strip(endless[0])
-    assert (strip.value, strip.bound) == (None, None)
-
-
-def test_which_side_of_a_bound_is_asked_for() -> None:
-    findings = plain(
-        GAIN,
-        replace(GAIN, value=-0.1, state="failed"),
-        absolute("a", 35.0, "passed"),
-        absolute("a", 71.0, "failed"),
-        absolute("a", 71.0, "undecided"),
-        replace(GAIN, state="undecided", value=0.0, reason="too few dialogues"),
-    )
-    assert [asks_at_least(finding) for finding in findings] == [
-        True,
-        True,
-        False,
-        False,
-        False,
-        True,
-    ]
+    assert strip.value is None
 
 
 def test_the_threshold_is_relative_to_the_champion() -> None:
@@ -117,6 +99,6 @@ def test_the_threshold_is_relative_to_the_champion() -> None:
         comparison("a", 0.0, "passed"),
         comparison("a", 0.0, "passed", "superiority"),
         comparison("a", 0.0, "passed", "suspicion", 0.5),
-        replace(comparison("a", 0.0, "passed"), metric="hits_at_1", champion_value=0.5, bound=0.45),
+        replace(comparison("a", 0.0, "passed"), champion_value=0.0, bound=0.0),
     )
-    assert list(map(threshold, findings)) == pytest.approx([-0.02, 0.0, 0.5, -0.1])
+    assert list(map(threshold, findings)) == pytest.approx([-0.02, 0.0, 0.5, -0.02])

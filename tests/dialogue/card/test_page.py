@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -108,6 +109,34 @@ def test_what_decided_stands_under_the_sentence() -> None:
     assert decisive.count("<li>") == 4
     assert "too good to be true" in decisive
     assert 'class="decisive"' not in render_page(card("PROMOTE"))
+
+
+def test_a_bound_says_which_side_it_asks_for_however_few_dialogues_there_are() -> None:
+    few = replace(
+        absolute("assistant", 1.2, "undecided"),
+        metric="bits_per_byte",
+        asks="at least",
+        bound=0.2,
+        reason="assistant has 12 dialogues for bits_per_byte; at least 20 decide",
+    )
+    assert "at least 0.2." in text_of(render_page(card_content(evidence((few,)))))
+
+
+def test_rules_of_one_name_keep_their_own_margins() -> None:
+    findings = (comparison("base", 0.0, "passed", margin=0.05), comparison("a", 0.0, "passed"))
+    shown = text_of(render_page(card_content(evidence(findings))))
+    assert "not worse than the champion by 5 % or more" in shown
+    assert "not worse than the champion by 2 % or more" in shown
+
+
+def test_what_a_second_look_did_not_measure_anew_is_said_to_be_of_the_first() -> None:
+    told = evidence(FINDINGS["PROMOTE"])
+    assert "first look" not in text_of(render_page(card_content(told)))
+    again = replace(told, verdict=dict(told.verdict) | {"look": 2})
+    shown = text_of(render_page(card_content(again)))
+    remembered = shown.partition("What is remembered bits")[2].partition("Replies side")[0]
+    assert "These are of the first look" in remembered
+    assert "mean of what was learned, first look" in shown
 
 
 def test_without_a_champion_the_card_says_so() -> None:
