@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+BASE: Final = "base"
+"""Where the base model stands among the domains' models and scores."""
 ROWS: Final = "rows.parquet"
 """One row per model, dialogue and metric."""
 EXAM: Final = "exam.parquet"

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
-from typing import Final
 
 from transformers import PreTrainedModel
 
@@ -30,8 +29,7 @@ from dialogue.records import Dialogue
 from dialogue.replies import Reply
 from dialogue.scores import ModelRole, Score
 from dialogue.sources.wheel import extract
-
-BASE: Final = "base"
+from tasks._exam_files import BASE
 
 
 @dataclass(slots=True)

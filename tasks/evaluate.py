@@ -21,8 +21,8 @@ from dialogue.records import Dialogue, read_dialogues, write_dialogues
 from dialogue.replies import Reply, write_replies
 from dialogue.report import Report, matrix_csv, samples_markdown, summarize
 from dialogue.scores import Score, gains_over_base, read_scores, write_scores
-from tasks._exam_files import EXAM, LABELS, NGRAMS, REPLIES, ROWS
-from tasks._examiner import BASE, Examined, Examiner, choose_similarity
+from tasks._exam_files import BASE, EXAM, LABELS, NGRAMS, REPLIES, ROWS
+from tasks._examiner import Examined, Examiner, choose_similarity
 from tasks._step import run
 from tasks.releases import model_folder, open_store
 

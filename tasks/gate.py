@@ -21,8 +21,7 @@ from dialogue.metrics import METRICS
 from dialogue.records import Dialogue, read_dialogues, write_dialogues
 from dialogue.scores import ModelRole, Score, gains_over_base, read_scores, write_scores
 from dialogue.verdict import Candidate, Verdict
-from tasks._exam_files import EXAM, LABELS, NGRAMS, ROWS
-from tasks._examiner import BASE, Examined, Examiner, choose_similarity
+from tasks._exam_files import BASE, EXAM, LABELS, NGRAMS, ROWS
 from tasks._step import run
 from tasks.releases import model_folder, open_store
 
@@ -134,6 +133,9 @@ def _more(params: Params, first: _Look, scores: Path, valid: Path) -> dict[str, 
 
 def _look_again(params: Params, first: _Look, more: Exam, scores: Path, models: Path) -> _Look:
     """Examine candidate, champion and base on the first exam and on more of some domains."""
+    # Imported here: most verdicts are given at the first look, without any model's start-up.
+    from tasks._examiner import Examined, Examiner, choose_similarity  # noqa: PLC0415
+
     domain = params.candidate
     asked = compose_exam(first.exam, [], params.gate.second_look)
     exam = {name: more.get(name, part) for name, part in asked.items()}

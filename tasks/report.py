@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from dialogue.card.content import Evidence, card_content
 from dialogue.card.curves import read_curve
@@ -16,11 +16,9 @@ from dialogue.log import Log
 from dialogue.records import read_dialogues
 from dialogue.replies import read_replies
 from dialogue.scores import read_scores
-from tasks._exam_files import EXAM, REPLIES, ROWS
+from tasks._exam_files import BASE, EXAM, REPLIES, ROWS
 from tasks._origin import git_commit
 from tasks._step import run
-
-BASE: Final = "base"
 
 _LOGGER = logging.getLogger(__name__)
 
