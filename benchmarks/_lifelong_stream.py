@@ -25,7 +25,7 @@ from dialogue.exam import INSTRUCTIONS
 from dialogue.initialization import initial_model
 from dialogue.instructions import plain_instructions
 from dialogue.log import SilentLog
-from dialogue.model import load_tokenizer, save_model, scratch_model
+from dialogue.model import save_model, scratch_model
 from dialogue.paper import Paper, set_paper
 from dialogue.pretraining import Document, split_documents, text_blocks
 from dialogue.privacy import Scrubber
@@ -33,7 +33,7 @@ from dialogue.records import Dialogue, words_digest
 from dialogue.shards import Shard, pack
 from dialogue.sources import raw_files, read, read_text
 from dialogue.sources.selection import smallest
-from dialogue.tokenization import train_tokenizer
+from dialogue.tokenization import load_tokenizer, train_tokenizer
 from dialogue.training import train
 
 SHARED = Path("../shared/data")

@@ -33,9 +33,9 @@ from transformers import (
 from dialogue.config import Freeze, Training
 from dialogue.freezing import freeze
 from dialogue.log import SilentLog
-from dialogue.model import load_tokenizer
 from dialogue.packing import Batch, collate, plan_steps
 from dialogue.shards import Shard, open_shard
+from dialogue.tokenization import load_tokenizer
 from dialogue.training import train
 
 Round = Callable[[], object]

@@ -36,12 +36,12 @@ from dialogue.config import WheelModel, load_params
 from dialogue.encoding import Encoder, first_kept, tokens_cut
 from dialogue.fingerprints import write_fingerprints
 from dialogue.manifest import write_manifest
-from dialogue.model import load_tokenizer, with_chat_template
 from dialogue.privacy import Scrubber
 from dialogue.records import Dialogue, read_dialogues
 from dialogue.shards import open_shard
 from dialogue.sources import raw_files, read
 from dialogue.sources.wheel import extract
+from dialogue.tokenization import load_tokenizer, with_chat_template
 from tasks._encoding import SPLITS, encode_groups
 
 BOUNDS: dict[str, Bound] = {

@@ -32,9 +32,10 @@ from dialogue.examination import answer_paper, write_replies
 from dialogue.manifest import read_manifest
 from dialogue.metrics import Floats
 from dialogue.metrics.likelihood import Branch, log_likelihoods
-from dialogue.model import autocast, choose_precision, load_model, load_tokenizer
+from dialogue.model import autocast, choose_precision, load_model
 from dialogue.paper import Paper, set_paper
 from dialogue.records import Dialogue, Turn, read_dialogues
+from dialogue.tokenization import load_tokenizer
 from tasks.releases import Release, open_store, record
 from tasks.settings import edited_params
 

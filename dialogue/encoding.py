@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerFast
 
-from dialogue.model import END_OF_TURN
 from dialogue.records import Dialogue, Role, Turn
+from dialogue.tokenization import END_OF_TURN
 
 ROLES: tuple[Role, ...] = ("system", "user", "assistant")
 

@@ -14,15 +14,9 @@ from transformers import (
 )
 
 from dialogue.config import FolderModel, HubModel, ModelSource, ScratchModel, WheelModel
-from dialogue.model import (
-    check_logits,
-    gguf_model,
-    load_model,
-    scratch_model,
-    with_chat_template,
-)
+from dialogue.model import check_logits, gguf_model, load_model, scratch_model
 from dialogue.sources.wheel import extract
-from dialogue.tokenization import train_tokenizer
+from dialogue.tokenization import train_tokenizer, with_chat_template
 
 
 def initial_model(

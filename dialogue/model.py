@@ -18,24 +18,15 @@ from transformers import (
     LlamaConfig,
     LlamaForCausalLM,
     PreTrainedModel,
-    PreTrainedTokenizerBase,
     PreTrainedTokenizerFast,
 )
 
 from dialogue.config import ScratchModel
 from dialogue.manifest import MANIFEST, verify_manifest, write_manifest
+from dialogue.tokenization import END_OF_TURN, with_chat_template
 from dialogue.writing import named_where_it_fails
 
 Precision = Literal["bf16", "fp32"]
-
-END_OF_TURN = "<|im_end|>"
-CHAT_TEMPLATE = (
-    "{% for message in messages %}"
-    "{{ '<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>' + '\\n' }}"
-    "{% endfor %}"
-    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
-)
-"""ChatML. No system turn is made up: what the model reads is what the dialogue says."""
 
 
 def load_model(folder: Path, *, dtype: torch.dtype = torch.float32) -> PreTrainedModel:
@@ -87,23 +78,6 @@ def check_logits(model: PreTrainedModel, source: object) -> None:
             f"{source}: {type(model).__name__} changes its output layer's logits, and losses would "
             "be of others than replies are drawn from; use a model that does not, such as a Llama"
         )
-
-
-def load_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
-    """The tokenizer of a model folder, from tokenizer.json.
-
-    Raises:
-        ValueError: there is none, or it lacks the chat template or its end-of-turn token.
-    """
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(
-            folder, trust_remote_code=False, local_files_only=True
-        )
-    except (OSError, ValueError) as error:
-        raise ValueError(f"{folder}: no tokenizer can be read here: {_first_line(error)}") from None
-    if not isinstance(tokenizer, PreTrainedTokenizerFast) or tokenizer.chat_template is None:
-        raise ValueError(f"{folder}: needs a tokenizer.json with a chat template")
-    return tokenizer
 
 
 def save_model(
@@ -170,27 +144,6 @@ def gguf_model(file: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
     model.load_state_dict(quantized.state_dict())
     model.tie_weights()
     return model, with_chat_template(tokenizer)
-
-
-def with_chat_template(tokenizer: PreTrainedTokenizerBase) -> PreTrainedTokenizerFast:
-    """The tokenizer with the project's chat template and its end-of-turn token as end.
-
-    Raises:
-        ValueError: it is not of the tokenizer.json kind, or knows no ChatML.
-    """
-    if not isinstance(tokenizer, PreTrainedTokenizerFast):
-        raise ValueError("the base model's tokenizer has no tokenizer.json; use a model with one")
-    known = tokenizer.get_vocab()
-    missing = [token for token in ("<|im_start|>", END_OF_TURN) if token not in known]
-    if missing:
-        raise ValueError(
-            f"the base model's tokenizer lacks {', '.join(missing)}; use a ChatML model or scratch"
-        )
-    tokenizer.chat_template = CHAT_TEMPLATE
-    tokenizer.eos_token = END_OF_TURN
-    if tokenizer.pad_token is None:
-        tokenizer.pad_token = END_OF_TURN
-    return tokenizer
 
 
 def choose_precision(wanted: Literal["auto", "bf16", "fp32"]) -> Precision:

@@ -124,8 +124,8 @@ def _print_rejects(console: Console, files: _Files, limit: int) -> None:
 def _print_dialogues(
     console: Console, files: _Files, which: str | None, split: str | None, limit: int
 ) -> None:
-    from dialogue.model import load_tokenizer
     from dialogue.shards import open_shard
+    from dialogue.tokenization import load_tokenizer
     from perennial.token_view import TokenView
 
     if not files.encoded.is_dir():

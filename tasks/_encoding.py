@@ -10,10 +10,10 @@ import pyarrow.parquet as pq
 
 from dialogue.bulk_encoding import COLUMNS, BulkEncoder
 from dialogue.digests import file_digest
-from dialogue.model import load_tokenizer
 from dialogue.progress import Progress
 from dialogue.records import Split, opened_records, read_group
 from dialogue.shards import Part, ShardWriter, join_shards
+from dialogue.tokenization import load_tokenizer
 
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 

@@ -22,13 +22,14 @@ from dialogue.generation import Generation
 from dialogue.manifest import read_manifest
 from dialogue.metrics.embedding import Similarity, load_similarity
 from dialogue.metrics.novelty import Seen
-from dialogue.model import Precision, choose_device, choose_precision, load_model, load_tokenizer
+from dialogue.model import Precision, choose_device, choose_precision, load_model
 from dialogue.paper import set_paper
 from dialogue.progress import Progress
 from dialogue.records import Dialogue
 from dialogue.replies import Reply
 from dialogue.scores import ModelRole, Score
 from dialogue.sources.wheel import extract
+from dialogue.tokenization import load_tokenizer
 from tasks._exam_files import BASE
 
 

@@ -15,8 +15,9 @@ from dialogue.freezing import count, freeze, merge_adapters
 from dialogue.log import Log
 from dialogue.machine import describe_machine
 from dialogue.manifest import verify_manifest
-from dialogue.model import choose_device, load_model, load_tokenizer, save_model
+from dialogue.model import choose_device, load_model, save_model
 from dialogue.shards import open_shard, shard_digest
+from dialogue.tokenization import load_tokenizer
 from dialogue.training import train, write_curve
 from tasks._step import run
 

@@ -53,6 +53,17 @@ def test_layers_point_one_way() -> None:
     assert result.returncode == 0, result.stdout
 
 
+def test_steps_that_run_no_model_start_without_torch() -> None:
+    """Importing it and transformers' models takes longer than what these steps do with little."""
+    steps = [
+        f"tasks.{name}" for name in ("ingest", "validate", "gather", "encode", "gate", "report")
+    ]
+    script = f"import sys, {', '.join(steps)}; print('torch' in sys.modules)"
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
+
+
 def test_public_steps_never_import_one_another() -> None:
     steps = {f"tasks.{name}" for name in (*STAGES, *ACTS)}
     for step in steps:

@@ -14,7 +14,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from dialogue.encoding import Encoder
 from dialogue.manifest import read_manifest
-from dialogue.model import choose_device, choose_precision, load_model, load_tokenizer
+from dialogue.model import choose_device, choose_precision, load_model
+from dialogue.tokenization import load_tokenizer
 
 logger = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ import pytest
 from benchmarks._lessons import Lessons, is_response, responses
 from dialogue.appraisal.transcript import Transcriber
 from dialogue.metrics.likelihood import Tree
-from dialogue.model import load_tokenizer
+from dialogue.tokenization import load_tokenizer
 
 CHATS = [[f"{word} is what {word} {n} says" for n in range(12)] for word in ("one", "two", "three")]
 

@@ -14,9 +14,8 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from dialogue.bulk_encoding import BulkEncoder
 from dialogue.encoding import Encoder
-from dialogue.model import load_tokenizer, with_chat_template
 from dialogue.records import Dialogue, Role, Turn, read_batches, write_dialogues
-from dialogue.tokenization import train_tokenizer
+from dialogue.tokenization import load_tokenizer, train_tokenizer, with_chat_template
 
 OWN = train_tokenizer(["hello there, how are you? I'm fine, it's 5.", "你好，世界"], 320)
 OTHER = train_tokenizer(["hello there"], 300)

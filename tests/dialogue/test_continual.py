@@ -15,8 +15,9 @@ from dialogue.continual.memory import Memory
 from dialogue.continual.strategy import Round
 from dialogue.freezing import freeze
 from dialogue.log import SilentLog
-from dialogue.model import load_model, load_tokenizer
+from dialogue.model import load_model
 from dialogue.shards import concatenate, empty_shard
+from dialogue.tokenization import load_tokenizer
 from dialogue.training import train
 from tests.dialogue.continual.rounds import settings, shard
 

@@ -10,7 +10,8 @@ from transformers import PreTrainedModel
 from dialogue.config import Adapters, Freeze
 from dialogue.freezing import freeze, merge_adapters
 from dialogue.log import SilentLog
-from dialogue.model import load_model, load_tokenizer, save_model
+from dialogue.model import load_model, save_model
+from dialogue.tokenization import load_tokenizer
 from dialogue.training import train
 from tests.dialogue.continual.rounds import settings, shard
 

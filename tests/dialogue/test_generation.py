@@ -13,8 +13,9 @@ from transformers import PreTrainedTokenizerFast
 from dialogue.decoding import Sampling, greedy
 from dialogue.encoding import Encoder
 from dialogue.generation import Reply, generate, special_ids
-from dialogue.model import load_model, load_tokenizer
+from dialogue.model import load_model
 from dialogue.records import Turn
+from dialogue.tokenization import load_tokenizer
 
 TEXT = "Hé 🙂!"
 HISTORY = (Turn("user", "hello"),)

@@ -12,7 +12,8 @@ from typer.testing import CliRunner
 
 from dialogue.appraisal import COMPOSITE, COPIED, FLOOR, STANDARDS, Appraiser
 from dialogue.appraisal.reading import Reader
-from dialogue.model import load_model, load_tokenizer
+from dialogue.model import load_model
+from dialogue.tokenization import load_tokenizer
 from perennial.app import application
 from perennial.score import score_command
 from tests.dialogue.appraisal.test_appraisal import HEAD, encode

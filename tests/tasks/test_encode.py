@@ -10,9 +10,9 @@ from dialogue.config import Params
 from dialogue.encoding import Encoder
 from dialogue.log import SilentLog
 from dialogue.manifest import write_manifest
-from dialogue.model import load_tokenizer
 from dialogue.records import Dialogue, Split, Turn, write_dialogues
 from dialogue.shards import open_shard
+from dialogue.tokenization import load_tokenizer
 from tasks.encode import encode
 
 

@@ -12,9 +12,10 @@ from dialogue.continual.memory import read_memory
 from dialogue.encoding import Encoder
 from dialogue.log import SilentLog
 from dialogue.manifest import read_manifest, verify_manifest
-from dialogue.model import load_model, load_tokenizer
+from dialogue.model import load_model
 from dialogue.records import Turn
 from dialogue.shards import Shard, empty_shard, pack, write_shard
+from dialogue.tokenization import load_tokenizer
 from tasks.finetune import finetune
 
 

@@ -11,11 +11,12 @@ import yaml
 from dialogue.config import Params, Pretrain
 from dialogue.log import SilentLog
 from dialogue.manifest import verify_manifest, write_manifest
-from dialogue.model import load_model, load_tokenizer
+from dialogue.model import load_model
 from dialogue.records import read_dialogues
 from dialogue.scores import read_scores
 from dialogue.shards import open_shard
 from dialogue.texts import Text, write_texts
+from dialogue.tokenization import load_tokenizer
 from tasks.pretrain import pretrain
 from tests.dialogue.test_training import Killed, Steps
 

@@ -24,7 +24,8 @@ from dialogue.appraisal import (
 )
 from dialogue.appraisal.meaning import Head, load_head
 from dialogue.appraisal.reading import Reader
-from dialogue.model import load_model, load_tokenizer
+from dialogue.model import load_model
+from dialogue.tokenization import load_tokenizer
 
 EXCHANGES = [
     Exchange(("hello there", "hello, how are you?"), "I am fine."),

@@ -11,8 +11,9 @@ from dialogue.config import Finetune, Freeze
 from dialogue.continual.memory import Memory
 from dialogue.continual.strategy import Round
 from dialogue.freezing import freeze
-from dialogue.model import load_model, load_tokenizer
+from dialogue.model import load_model
 from dialogue.shards import Shard, empty_shard
+from dialogue.tokenization import load_tokenizer
 from tests.dialogue.continual.rounds import settings, shard
 
 MakeRound = Callable[..., Round]
