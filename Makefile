@@ -47,9 +47,10 @@ bench: $(STAMP)  ## every benchmark, side by side with its peers
 	  echo "== $$name"; python -m benchmarks.$$name || failed="$$failed $$name"; done; \
 	  test -z "$$failed" || { echo "error: missed its bounds:$$failed" >&2; exit 1; }
 
+# prefect.yaml reads the project's folder from PWD, which make leaves as its caller's (make -C).
 deploy: $(STAMP)  ## put the scheduled flows on the Prefect server that PREFECT_API_URL names
 	@prefect --no-prompt work-pool create perennial --type process --overwrite
-	@prefect --no-prompt deploy --all
+	@PWD="$(CURDIR)" prefect --no-prompt deploy --all
 
 clean:  ## remove the tools' caches; data, models and runs stay
 	@rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

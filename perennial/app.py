@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import opcode
 import signal
 import sys
 from types import FrameType
@@ -23,6 +25,7 @@ from perennial.trace import trace_command
 USER_ERROR = 2
 INTERRUPTED = 130
 
+_OURS = ("perennial", "flows", "tasks", "dialogue")
 _COMMANDS = (
     ("run", run_command, "perennial run"),
     ("chat", chat_command, "perennial chat"),
@@ -39,7 +42,10 @@ _COMMANDS = (
 
 
 def main() -> None:
-    """Run a subcommand; a fault the person can mend ends as `error:` lines and exit status 2."""
+    """Run a subcommand; a fault the person can mend ends as `error:` lines and exit status 2.
+
+    A fault of the program ends with its traceback and exit status 1.
+    """
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         # A run started with nohup is meant to outlive its terminal.
         if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
@@ -47,6 +53,8 @@ def main() -> None:
     try:
         application()()
     except (ValueError, OSError) as error:
+        if not is_for_people(error):
+            raise
         for line in _said(error).splitlines():
             sys.stderr.write(f"error: {line}\n")
         raise SystemExit(USER_ERROR) from None
@@ -68,6 +76,27 @@ def application() -> typer.Typer:
         app.command(name, epilog=f"Example: [bold]{example}[/bold]")(command)
     app.add_typer(data_app, name="data")
     return app
+
+
+def is_for_people(error: ValueError | OSError) -> bool:
+    """Whether a person can mend it; else the program broke, and its traceback tells where.
+
+    People are told what our own code raises, what the system says of a file, and what cannot be
+    read in it. Any other ValueError came out of a call, of numpy's or torch's say, that ours made
+    wrongly.
+    """
+    from pydantic import ValidationError
+
+    if isinstance(error, OSError | UnicodeError | json.JSONDecodeError | ValidationError):
+        return True
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    assert trace is not None
+    # A library written in C leaves no frame of its own: what tells is the `raise` in ours.
+    instruction = opcode.opname[trace.tb_frame.f_code.co_code[trace.tb_lasti]]
+    package = str(trace.tb_frame.f_globals.get("__name__")).partition(".")[0]
+    return package in _OURS and instruction == "RAISE_VARARGS"
 
 
 def _said(error: ValueError | OSError) -> str:

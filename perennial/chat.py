@@ -40,7 +40,7 @@ def chat_command(
     """
     from rich.console import Console
 
-    console = Console(highlight=False)
+    console = Console(highlight=False, emoji=False)
     if url is not None:
         partner: Partner = RemotePartner(url)
     else:

@@ -196,17 +196,27 @@ def _registry(_project: Path) -> Iterator[Finding]:
 
 
 def _stores(project: Path) -> Iterator[Finding]:
+    import sqlalchemy as sa
+
     from tasks import releases
 
     for name in ("mlflow.db", releases.DATABASE):
         path = project / name
         if path.is_file():
             yield _database(path)
-    if not (project / releases.DATABASE).is_file():
-        yield Finding("note", "champion", "there is none yet", "`perennial run` makes one")
-        return
-    store = releases.open_store(project)
-    champion = releases.champion(store)
+    elsewhere = bool(os.environ.get(releases.URL_VARIABLE))
+    champion = None
+    # Opening the store would make the file.
+    if elsewhere or (project / releases.DATABASE).is_file():
+        try:
+            store = releases.open_store(project)
+            champion = releases.champion(store)
+        except (sa.exc.SQLAlchemyError, ImportError) as error:
+            if not elsewhere:
+                raise
+            mend = f"start that database, or correct {releases.URL_VARIABLE}"
+            yield Finding("missing", "champion", str(error).partition("\n")[0], mend)
+            return
     if champion is None:
         yield Finding("note", "champion", "there is none yet", "`perennial run` makes one")
         return

@@ -31,7 +31,7 @@ def profile_command(
     console = open_console()
     for field, before, after in changes:
         console.print(f"  {field}: {before} → {after}", markup=False, soft_wrap=True)
-    console.print(f"params.yaml holds the profile {name}; `perennial run` trains it.")
+    console.print(f"params.yaml holds the profile {name}; `perennial run` trains it.", markup=False)
 
 
 def check_profile(project: Path, name: str) -> None:

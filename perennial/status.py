@@ -95,7 +95,8 @@ def _print_champion(console: Console, store: Store, project: Path) -> None:
         f"[bold]champion {champion.name}[/bold]  {champion.verdict['candidate']['domain']}  "
         f"{champion.digest[:12]}"
     )
-    console.print(f"  since {_when(entry.time)}, by {entry.action} ({entry.actor})")
+    since = f"  since {_when(entry.time)}, by {entry.action} ({entry.actor})"
+    console.print(since, markup=False)
     if entry.action != "promote":
         console.print(f"  reason: {entry.reason}", markup=False)
     print_verdict(console, entry.verdict or champion.verdict)

@@ -94,9 +94,10 @@ def _print_release(console: Console, project: Path, release: Mapping[str, Any]) 
     outcome = _OUTCOMES[release["outcome"]]
     console.print(f"v{release['version']}{new} {outcome}.", style="bold")
     if release["reason"] and release["outcome"] in ("waits", "refused"):
-        console.print(release["reason"])
+        console.print(release["reason"], markup=False)
     if "alias" in release:
-        console.print(f"The alias in MLflow had been moved by hand; {release['alias']}.")
+        moved = f"The alias in MLflow had been moved by hand; {release['alias']}."
+        console.print(moved, markup=False)
     champion = releases.champion(releases.open_store(project))
     if champion is None:
         console.print("There is no champion yet.")

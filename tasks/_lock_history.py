@@ -163,8 +163,9 @@ def _commits(project: Path, revision: str, path: str = "", newest: int = -1) -> 
         "--",
         *([path] if path else []),
     )
-    lines = (listed or b"").decode("utf-8", "replace").splitlines()
-    return [Commit(*line.split("\x1f", 2)) for line in lines]
+    # A subject may hold what else Python takes for the end of a line.
+    lines = (listed or b"").decode("utf-8", "replace").split("\n")
+    return [Commit(*line.split("\x1f", 2)) for line in lines if line]
 
 
 def _show(project: Path, commit: str, path: str) -> bytes | None:

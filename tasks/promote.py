@@ -9,7 +9,7 @@ from typing import Literal
 
 from dialogue.config import Params
 from tasks import registry, releases
-from tasks._alias import BY_US, align, repair
+from tasks._alias import BY_US, align, check_name, repair
 from tasks._verdict import EVIDENCE, VERDICT, check_verdict, read_verdict
 from tasks.releases import MOVES, Conflict, Entry, Release, Store
 
@@ -83,7 +83,8 @@ def promote(
         override: promote against the verdict.
 
     Raises:
-        ValueError: no such model is registered, or its files are damaged.
+        ValueError: no such model is registered, or not under this `register.model_name`, or its
+            files are damaged.
         Refused: the verdict, the missing approval, a rollback or the smoke test stands against it.
         Conflict: another model became champion since the verdict; judge again.
     """
@@ -92,6 +93,7 @@ def promote(
     release, previous = _registered(store, digest), releases.champion(store)
     if previous is not None and previous.digest == digest:
         return Promotion(release, previous, changed=False)
+    check_name(params, project, release)
     folder = releases.model_folder(store, digest)
     if override:
         _demand(reason, "an override")
@@ -128,8 +130,8 @@ def rollback(
     old verdict.
 
     Raises:
-        ValueError: there is no champion to go back to, the version never was one, its files are
-            damaged, or no reason is given.
+        ValueError: there is no champion to go back to, the version never was one or is registered
+            under another name, its files are damaged, or no reason is given.
         Refused: the smoke test failed.
         Conflict: somebody changed the champion at the same time.
     """
@@ -142,6 +144,7 @@ def rollback(
     target = _rollback_target(store, current, version)
     if target.digest == current.digest:
         return Promotion(target, current, changed=False)
+    check_name(params, project, target)
     folder = releases.model_folder(store, target.digest)
     report = _smoke_test(params, project, store, target, folder, smoke, actor)
     releases.compare_and_set(
@@ -156,6 +159,9 @@ def reconcile(params: Params, project: Path, *, smoke: Smoke) -> Reconciliation:
 
     It is granted where the version's own verdict allows it, or where its tag `override` gives a
     reason; otherwise the alias is put back to the champion of the journal.
+
+    Raises:
+        ValueError: the champion is registered under another name than `register.model_name`.
     """
     repair(params, project)
     store, name = releases.open_store(project), params.register_.model_name

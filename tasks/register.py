@@ -72,6 +72,8 @@ def register(
         shown = version is not None and version.tags.get("report_card") == file_digest(page)
         same = known is not None and known.verdict == judged
         if known is not None and same and shown:
+            assert version is not None
+            registry.version_folder(project, version)
             releases.model_folder(store, digest)
             return Registration(known, created=False)
         facts = _facts(project, model, judged) | {"report_card": file_digest(page)}

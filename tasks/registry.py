@@ -147,16 +147,27 @@ def tag_version(project: Path, name: str, number: int, tags: Mapping[str, str]) 
 
 
 def version_folder(project: Path, version: Version) -> Path:
-    """The version's files on this machine; from a remote artefact store they are fetched once."""
+    """The version's files on this machine.
+
+    From a remote artefact store the weights are fetched once, for they never change; the rest
+    (verdict, evidence, card) is fetched on every call, for a new judgement replaces it.
+    """
     if urllib.parse.urlparse(version.location).scheme in ("", "file"):
         return Path(local_file_uri_to_path(version.location))
+    client, _ = open_tracking(project)
     local = project / ARTIFACTS / "fetched" / version.model_id
-    if not local.exists():
-        partial = local.with_suffix(".partial")
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
-        mlflow.artifacts.download_artifacts(version.location, dst_path=str(partial))
-        partial.rename(local)
+    # Beside its place, so that what a kill interrupts is never taken for whole.
+    partial = local.with_suffix(".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    if not (local / MODEL_FOLDER).is_dir():
+        shutil.rmtree(local, ignore_errors=True)
+        _download(project, version.location, partial).replace(local)
+    else:
+        for entry in client.list_logged_model_artifacts(version.model_id):
+            if entry.path != MODEL_FOLDER:
+                source = f"{version.location}/{entry.path}"
+                _download(project, source, partial).replace(local / entry.path)
+    shutil.rmtree(partial, ignore_errors=True)
     return local
 
 
@@ -198,6 +209,12 @@ def set_alias(project: Path, name: str, number: int | None, to: str = CHAMPION) 
 def version_link(name: str, number: int, address: str = UI) -> str:
     """Where MLflow's UI at `address` shows the version."""
     return f"{address}/#/models/{name}/versions/{number}"
+
+
+def _download(project: Path, source: str, to: Path) -> Path:
+    """Returns where under the folder `to` MLflow put the file or folder: that is its own affair."""
+    uri = tracking_uri(project)
+    return Path(mlflow.artifacts.download_artifacts(source, dst_path=str(to), tracking_uri=uri))
 
 
 def _remove_unfinished(client: Any, experiment: str, digest: str) -> None:
@@ -295,7 +312,13 @@ def _create_version(
             raise
     with _as_default(tracking_uri(project)):
         entry = client.create_model_version(
-            name, f"models:/{model_id}", run_id, tags=dict(tags), description=card
+            name,
+            f"models:/{model_id}",
+            run_id,
+            tags=dict(tags),
+            description=card,
+            # A server takes no source that is not named as the model's own.
+            model_id=model_id,
         )
     return int(entry.version)
 

@@ -21,10 +21,10 @@ from dialogue.serving.errors import ApiError
 from dialogue.serving.jobs import Event, Job, QueueFullError
 from dialogue.serving.loading import Follower, Loaded, Served
 from dialogue.serving.metrics import Metrics
-from dialogue.serving.protocol import model_card, parse_chat, parse_feedback
+from dialogue.serving.protocol import FeedbackRequest, model_card, parse_chat, parse_feedback
 from dialogue.serving.reading import read_body
 from dialogue.serving.replies import ReplyStream, whole_reply
-from dialogue.serving.store import Answer, ReplyStore
+from dialogue.serving.store import Answer, Rating, ReplyStore
 
 PAGE = Path(__file__).with_name("page.html")
 
@@ -155,17 +155,22 @@ async def _feedback(request: Request) -> Response:
     server = _server(request)
     rating = parse_feedback(await read_body(request, server.settings.max_body_bytes))
     try:
-        kept = await asyncio.to_thread(
-            server.store.add_rating, rating.reply_id, rating.rating, rating.reason
-        )
+        kept, version = await asyncio.to_thread(_keep, server.store, rating)
     except LookupError as error:
         raise ApiError(404, str(error.args[0]), "reply_id", "reply_not_found") from None
     except OSError:
         message = "the rating could not be kept; try again later"
         raise ApiError(503, message, headers={"Retry-After": "30"}) from None
-    server.metrics.ratings.labels(rating.rating, server.engine.served.version).inc()
+    server.metrics.ratings.labels(rating.rating, version).inc()
     answer = {"object": "feedback", "reply_id": kept.reply_id, "rating": kept.opinion}
     return JSONResponse({**answer, "time": kept.time}, status_code=201)
+
+
+def _keep(store: ReplyStore, asked: FeedbackRequest) -> tuple[Rating, str]:
+    """Keep a rating; returns it with the version of the model that wrote the rated reply."""
+    answer = store.answer(asked.reply_id)
+    version = "" if answer is None else answer.version
+    return store.add_rating(asked.reply_id, asked.rating, asked.reason), version
 
 
 async def _refused(_request: Request, error: Exception) -> Response:

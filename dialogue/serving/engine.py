@@ -131,6 +131,11 @@ class Engine:
                 self._joining.remove(job)
                 self._finish(job)
                 continue
+            # The model may have changed while the job waited.
+            if refusal := self._writer.served.refusal(job.question.model):
+                self._joining.remove(job)
+                job.hand(Failed(refusal, is_gone=True))
+                continue
             job.served = self._writer.served
             prompts.append(_begin(job, self._writer, self._settings.max_prompt_tokens))
         if self._joining:

@@ -21,6 +21,8 @@ class Question:
     history: tuple[Turn, ...]
     sampling: Sampling
     stop: tuple[str, ...] = ()
+    model: str | None = None
+    """Whose reply is wanted, as `Served.refusal` reads it."""
     user: str | None = None
     conversation: str | None = None
 
@@ -34,9 +36,10 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """There will be no more text."""
+    """There will be no more text; `is_gone`: the model that was asked for is served no more."""
 
     message: str
+    is_gone: bool = False
 
 
 Event = Piece | Answer | Failed

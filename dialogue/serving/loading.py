@@ -38,6 +38,12 @@ class Served:
         """How clients are told of it: `name@version`."""
         return f"{self.name}@{self.version}"
 
+    def refusal(self, model: str | None) -> str | None:
+        """Why a request that names `model` is not for this one; None where it is."""
+        if model in (None, self.name, self.label):
+            return None
+        return f"the model `{model}` is not served here; use `{self.name}`"
+
 
 @dataclass(frozen=True, slots=True)
 class Loaded:

@@ -26,7 +26,10 @@ class Metrics:
             registry=registry,
         )
         self.ratings = Counter(
-            "perennial_ratings", "Ratings that were kept", ["opinion", "version"], registry=registry
+            "perennial_ratings",
+            "Ratings that were kept, by the rated reply's version",
+            ["opinion", "version"],
+            registry=registry,
         )
         self.swap_failures = Counter(
             "perennial_swap_failures", "Champions that could not be loaded", registry=registry

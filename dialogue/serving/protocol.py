@@ -91,6 +91,7 @@ class ChatRequest(_Body):
             history=tuple(Turn(_ROLES[message.role], message.text) for message in self.messages),
             sampling=sampling,
             stop=tuple(stop),
+            model=self.model,
             user=self.user,
             conversation=(self.metadata or {}).get("conversation"),
         )
@@ -111,13 +112,8 @@ def parse_chat(body: bytes, settings: Serve, served: Served) -> ChatRequest:
         ApiError: 400 where it is no JSON, 404 for another model, 422 for anything else.
     """
     request = _validated(ChatRequest, body)
-    if request.model not in (None, served.name, served.label):
-        raise ApiError(
-            404,
-            f"the model `{request.model}` is not served here; use `{served.name}`",
-            param="model",
-            code="model_not_found",
-        )
+    if refusal := served.refusal(request.model):
+        raise model_not_found(refusal)
     turns = len(request.messages)
     if turns > settings.max_turns:
         raise ApiError(
@@ -136,6 +132,11 @@ def parse_chat(body: bytes, settings: Serve, served: Served) -> ChatRequest:
     if isinstance(request.stop, list) and not (0 < len(request.stop) <= 4 and all(request.stop)):
         raise ApiError(422, "`stop` takes one to four strings that are not empty", "stop")
     return request
+
+
+def model_not_found(refusal: str) -> ApiError:
+    """The answer to a request for a model that is not served, or no more."""
+    return ApiError(404, refusal, param="model", code="model_not_found")
 
 
 def parse_feedback(body: bytes) -> FeedbackRequest:

@@ -14,7 +14,13 @@ from starlette.types import Receive, Scope, Send
 
 from dialogue.serving.errors import ApiError
 from dialogue.serving.jobs import Event, Failed, Job, Piece
-from dialogue.serving.protocol import ChatRequest, chunk, completion, usage_chunk
+from dialogue.serving.protocol import (
+    ChatRequest,
+    chunk,
+    completion,
+    model_not_found,
+    usage_chunk,
+)
 from dialogue.serving.store import Answer
 
 _QUIET_SECONDS = 10.0
@@ -26,7 +32,8 @@ async def whole_reply(request: Request, job: Job, events: asyncio.Queue[Event]) 
     """Wait for the whole reply, or for the client to leave, which ends the job.
 
     Raises:
-        ApiError: 503 where the reply failed or could not be kept.
+        ApiError: 503 where the reply failed or could not be kept; 404 where the model it was asked
+            of is served no more.
     """
     gone = asyncio.create_task(_disconnected(request))
     try:
@@ -39,8 +46,8 @@ async def whole_reply(request: Request, job: Job, events: asyncio.Queue[Event]) 
             match coming.result():
                 case Answer() as answer:
                     return JSONResponse(completion(answer, int(time.time())))
-                case Failed(message):
-                    raise ApiError(503, message, headers={"Retry-After": "5"})
+                case Failed() as failed:
+                    raise _fault(failed)
     finally:
         gone.cancel()
         job.cancel()
@@ -81,8 +88,8 @@ async def _sse(asked: ChatRequest, job: Job, events: asyncio.Queue[Event]) -> As
         match event:
             case Piece(text):
                 yield _data(chunk(job.id, label, created, {"content": text}, None))
-            case Failed(message):
-                yield _data(ApiError(503, message).body)
+            case Failed() as failed:
+                yield _data(_fault(failed).body)
                 return
             case Answer() as answer:
                 yield _data(chunk(job.id, label, created, {}, answer.finish_reason))
@@ -90,6 +97,12 @@ async def _sse(asked: ChatRequest, job: Job, events: asyncio.Queue[Event]) -> As
                     yield _data(usage_chunk(answer, label, created))
                 yield "data: [DONE]\n\n"
                 return
+
+
+def _fault(failed: Failed) -> ApiError:
+    if failed.is_gone:
+        return model_not_found(failed.message)
+    return ApiError(503, failed.message, headers={"Retry-After": "5"})
 
 
 def _data(value: dict[str, Any]) -> str:

@@ -185,9 +185,12 @@ class ReplyStore:
             raise OSError(f"the feedback store cannot be written: {error}") from error
 
     def _answers(self, rest: str, values: tuple[str, ...]) -> Iterator[Answer]:
-        with self._lock:
-            rows = self._connection.execute(f"SELECT {_NAMES} FROM replies {rest}", values)  # noqa: S608 - constants
-            found = rows.fetchall()
+        try:
+            with self._lock:
+                rows = self._connection.execute(f"SELECT {_NAMES} FROM replies {rest}", values)  # noqa: S608 - constants
+                found = rows.fetchall()
+        except sqlite3.Error as error:
+            raise OSError(f"the feedback store cannot be read: {error}") from error
         return (_answer(row) for row in found)
 
 

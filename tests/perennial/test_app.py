@@ -14,6 +14,9 @@ from pathlib import Path
 import pytest
 
 from perennial.profile import check_profile
+from tasks import releases
+from tasks._release_tables import open_engine
+from tasks.releases import Release
 
 ROOT = Path(__file__).parents[2]
 COMMANDS = (
@@ -212,3 +215,23 @@ def test_doctor_says_what_is_missing_and_how_to_mend_it(project: Path) -> None:
     )
     found = perennial(project, "doctor").stdout
     assert "packages     no-such-package absent, not 1.0\n" in found
+
+
+def test_doctor_looks_for_the_champion_where_the_releases_are(project: Path) -> None:
+    elsewhere = f"sqlite:///{project / 'elsewhere.db'}"
+    champion(project, elsewhere)
+    found = perennial(project, "doctor", PERENNIAL_RELEASES_URL=elsewhere).stdout
+    assert f"champion     {project / 'model'}" in found
+    found = perennial(project, "doctor", PERENNIAL_RELEASES_URL="sqlite:////no/such.db").stdout
+    assert "✗ champion     (sqlite3.OperationalError) unable to open database file" in found
+    assert "correct PERENNIAL_RELEASES_URL" in found
+    assert "– champion     there is none yet" in perennial(project, "doctor").stdout
+    assert not (project / releases.DATABASE).exists()
+
+
+def champion(project: Path, url: str) -> None:
+    """A champion in the release store at `url`, whose folder is missing."""
+    store = releases.Store(project, open_engine(url))
+    release = Release("c" * 64, 1, project / "model", "run", {"sentence": "PROMOTE."})
+    releases.record(store, release)
+    releases.compare_and_set(store, None, release, action="promote", actor="ana", reason="")

@@ -335,3 +335,35 @@ def test_a_request_with_an_override_and_a_reason_is_granted(world: World) -> Non
         "MLflow UI",
         "the board wants it",
     )
+
+
+@pytest.mark.parametrize("taken", [False, True], ids=["unknown name", "another model's name"])
+def test_another_name_is_refused_before_anything_happens(world: World, taken: bool) -> None:
+    champion, candidate = world.registered(1), world.registered(2, decision="REJECT")
+    world.promote(champion)
+    done = world.actions
+    register_ = world.params.register_.model_copy(update={"model_name": "other"})
+    world.params = world.params.model_copy(update={"register_": register_})
+    if taken:
+        (world.path / releases.DATABASE).rename(world.path / "aside")
+        world.registered(3)
+        (world.path / "aside").rename(world.path / releases.DATABASE)
+    for act in (
+        lambda: reconcile(world.params, world.path, smoke=world.smoke),
+        lambda: world.promote(candidate, override=True, reason="a demonstration"),
+        world.rollback,
+    ):
+        with pytest.raises(ValueError, match=r"`register\.model_name` is other.*put the name back"):
+            act()
+    assert registry.alias(world.path, "other") is None
+    assert world.champion == world.alias == champion
+    assert world.actions == done
+
+
+def test_a_candidate_of_another_name_is_refused_where_there_is_no_champion(world: World) -> None:
+    digest = world.registered(1)
+    register_ = world.params.register_.model_copy(update={"model_name": "other"})
+    world.params = world.params.model_copy(update={"register_": register_})
+    with pytest.raises(ValueError, match=r"no v1 of that name .* put the name back"):
+        world.promote(digest)
+    assert world.champion is None

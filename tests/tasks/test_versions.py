@@ -37,6 +37,14 @@ def dialogues(project: Versioned, revision: str) -> list[Dialogue]:
     return list(read_dialogues(located(project, revision).path))
 
 
+def test_a_commits_subject_may_hold_any_character(project: Versioned) -> None:
+    subject = "one\u2028two\x85three\x0cfour"
+    project.version(FIRST, subject)
+    (version,) = history(project).versions["support"]
+    assert version.commit is not None
+    assert version.commit.subject == subject
+
+
 def test_versions_are_distinct_and_the_newest_comes_first(project: Versioned) -> None:
     first = project.version(FIRST, "first")
     digest = project.digest()

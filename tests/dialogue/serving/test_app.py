@@ -449,6 +449,35 @@ def test_the_champion_is_followed_and_no_request_is_dropped(
     assert [model for model, _ in answers] == sorted(model for model, _ in answers)
 
 
+def test_the_old_champions_requests_and_ratings_are_not_the_new_ones(
+    serving: Any, talkative: Loaded, loaded: Callable[..., Loaded], bounds: Serve
+) -> None:
+    new = loaded("new🙂", "3")
+    wanted = [talkative.served]
+    room = bounds.model_copy(update={"max_queue": 4})
+    with serving(talkative, room, resolve=lambda: wanted[-1]) as client:
+        with ThreadPoolExecutor() as pool:
+            with begun(client) as lines, begun(client):
+                # Both places are taken: what else is asked waits until the model has changed.
+                waiting = [
+                    pool.submit(chat, client, model="perennial@2", stream=stream)
+                    for stream in (False, True)
+                ]
+                eventually(lambda: metric(client, "perennial_jobs_waiting") == 2)
+                wanted.append(new.served)
+                eventually(lambda: client.get("/ready").json()["model"] == "perennial@3")
+                said = next(line for line in lines if line.startswith("data: "))
+            whole, streamed = (asked.result() for asked in waiting)
+        assert whole.status_code == 404
+        assert whole.json() == json.loads(streamed.text.removeprefix("data: "))
+        assert whole.json() == chat(client, model="perennial@2").json()
+        eventually(lambda: metric(client, "perennial_replies_total", finish="cancelled") == 2)
+        reply = json.loads(said.removeprefix("data: "))["id"]
+        client.post("/v1/feedback", json={"reply_id": reply, "rating": "down"}).raise_for_status()
+        assert metric(client, "perennial_ratings_total", version="2") == 1
+        assert metric(client, "perennial_ratings_total") == 1
+
+
 def test_a_damaged_champion_leaves_the_old_one_serving(
     serving: Any, polite: Loaded, loaded: Callable[..., Loaded]
 ) -> None:

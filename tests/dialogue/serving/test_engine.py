@@ -208,3 +208,24 @@ def test_closing_ends_every_reply_and_the_thread(talkative: Loaded, bounds: Serv
 
 def _out_of_memory(*_args: object, **_kwargs: object) -> None:
     raise torch.OutOfMemoryError("no memory")
+
+
+def test_a_question_to_a_model_that_went_while_it_waited_is_not_answered_by_another(
+    polite: Loaded, talkative: Loaded, bounds: Serve
+) -> None:
+    with running(talkative, bounds) as engine:
+        old: queue.Queue[Event] = queue.Queue()
+        writing = engine.submit(question(tokens=300), old.put)
+        assert isinstance(old.get(timeout=20), Piece)
+        engine.swap(polite)
+        waiting: list[queue.Queue[Event]] = []
+        for model in ("perennial@2", "perennial@1"):
+            waiting.append(queue.Queue())
+            engine.submit(question(model=model), waiting[-1].put)
+        writing.cancel()
+        refused, answer = [ended(events)[1] for events in waiting]
+    assert refused == Failed(
+        "the model `perennial@2` is not served here; use `perennial`", is_gone=True
+    )
+    assert isinstance(answer, Answer)
+    assert answer.version == "1"

@@ -1,0 +1,74 @@
+"""What the program itself gets wrong ends with a traceback, and exit status 1."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from pydantic import TypeAdapter
+
+from dialogue import config
+from perennial.app import is_for_people
+from perennial.promote import version_number
+from tasks._verdict import read_verdict
+
+ROOT = Path(__file__).parents[2]
+
+
+def fault(act: Callable[[], object]) -> ValueError | OSError:
+    with pytest.raises((ValueError, OSError)) as raised:
+        act()
+    return raised.value
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        lambda: version_number("x"),
+        lambda: read_verdict(Path("nowhere.json")),
+        lambda: config.load_params(Path("nowhere.yaml")),
+        lambda: Path("nowhere").read_text(),
+        lambda: json.loads("{"),
+        lambda: b"\xff".decode("utf-8"),
+        lambda: TypeAdapter(int).validate_python("x"),
+    ],
+    ids=["ours", "ours, from another", "ours, by a helper", "file", "JSON", "text", "pydantic"],
+)
+def test_what_a_person_can_mend(act: Callable[[], object]) -> None:
+    assert is_for_people(fault(act))
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "np.zeros(2) + np.zeros(3)",
+        "np.concatenate([])",
+        "torch.nn.init.xavier_uniform_(torch.zeros(2))",
+        "int('x')",
+        "list(zip([1], [], strict=True))",
+    ],
+)
+def test_what_only_we_can_mend(statement: str) -> None:
+    module = {"__name__": "dialogue.metrics.novelty", "np": np, "torch": torch}
+    exec(f"def act(): {statement}", module)
+    assert not is_for_people(fault(module["act"]))  # type: ignore[arg-type]
+
+
+def test_a_fault_of_the_program_shows_where() -> None:
+    script = (
+        "import numpy as np; from perennial import app\n"
+        "app.application = lambda: lambda: np.zeros(2) + np.zeros(3)\n"
+        "app.main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("Traceback")
+    assert "could not be broadcast" in done.stderr

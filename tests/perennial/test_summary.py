@@ -1,0 +1,23 @@
+"""What a run says at its end is what people wrote, to the letter."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from perennial.summary import _print_release
+from perennial.terminal import open_console
+
+WORDS = "wrong [/sad], [see #12] :smile:"
+
+
+def test_a_reason_is_printed_as_it_was_given(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PERENNIAL_RELEASES_URL", raising=False)
+    release = {"version": 1, "created": False, "outcome": "refused", "reason": WORDS}
+    _print_release(open_console(), tmp_path, release | {"alias": f"put back: {WORDS}"})
+    reason, alias = capsys.readouterr().out.splitlines()[1:3]
+    assert reason == WORDS
+    assert WORDS in alias
