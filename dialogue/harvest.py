@@ -35,6 +35,8 @@ class Harvest:
 
     kept: tuple[Answer, ...]
     set_aside: tuple[SetAside, ...]
+    num_new: int
+    """How many of those that are kept no earlier round held."""
 
     @property
     def reasons(self) -> dict[str, int]:
@@ -48,6 +50,7 @@ def harvest(
     ratings: Mapping[str, Rating],
     *,
     learned: Iterable[Sequence[Turn]],
+    tried: Iterable[Sequence[Turn]],
     split: Callable[[Sequence[Turn]], Split],
     max_per_user: int,
 ) -> Harvest:
@@ -62,7 +65,8 @@ def harvest(
     Args:
         answers: everything that was served, oldest first.
         ratings: the last word on every rated reply, by its id.
-        learned: the dialogues that the champion's earlier rounds hold.
+        learned: the dialogues of the earlier rounds that the champion has learned.
+        tried: those of the other rounds; they are kept again, after what is new of a user.
         split: the split that `ingest` puts a dialogue into.
         max_per_user: dialogues that one user may contribute; all who give no name share one.
     """
@@ -81,12 +85,17 @@ def harvest(
     )
     set_aside: list[SetAside] = []
     sound = list(_passing(liked, tests, set_aside))
-    continued = beginnings(answer.history for answer in sound)
-    kept = _passing(sound, (_not_continued(continued), _once(), _capped(max_per_user)), set_aside)
-    return Harvest(tuple(kept), tuple(set_aside))
+    continued = _beginnings(answer.history for answer in sound)
+    known = _beginnings(tried)
+    # New ones first: else those that were tried would fill their user's share for ever.
+    sound.sort(key=lambda answer: content_digest(answer.turns) in known)
+    tests = (_not_continued(continued), _once(), _capped(max_per_user))
+    kept = tuple(_passing(sound, tests, set_aside))
+    num_new = sum(content_digest(answer.turns) not in known for answer in kept)
+    return Harvest(kept, tuple(set_aside), num_new)
 
 
-def beginnings(dialogues: Iterable[Sequence[Turn]]) -> set[str]:
+def _beginnings(dialogues: Iterable[Sequence[Turn]]) -> set[str]:
     """The content digests of dialogues and of their beginnings, up to each assistant turn."""
     return {digest for turns in dialogues for digest in _prefixes(turns)}
 

@@ -11,8 +11,8 @@ from typing import Any
 
 from dialogue.config import Params, RuleName
 from dialogue.digests import file_digest
-from dialogue.harvest import Harvest, beginnings, harvest
-from dialogue.records import Turn, content_digest
+from dialogue.harvest import Harvest, harvest
+from dialogue.records import Turn
 from dialogue.satisfaction import satisfaction
 from dialogue.serving.store import Answer, ReplyStore
 from tasks._prospect import Prospect
@@ -66,12 +66,11 @@ def feedback(
         answers,
         ratings,
         learned=_dialogues(learned),
+        tried=_dialogues(tried),
         split=prospect.split,
         max_per_user=params.feedback.max_per_user,
     )
-    known = beginnings(_dialogues(tried))
-    num_new = sum(content_digest(answer.turns) not in known for answer in found.kept)
-    lacking = _lacking(params, domain, prospect, found, num_new, fingerprints)
+    lacking = _lacking(params, domain, prospect, found, fingerprints)
     digest = None if lacking else _write_source(source, found.kept)
     facts = {
         "rated": len(ratings),
@@ -82,7 +81,7 @@ def feedback(
             for version, found_of in satisfaction(answers, ratings).items()
         },
         "kept": len(found.kept),
-        "new": num_new,
+        "new": found.num_new,
         "needed": params.feedback.min_dialogues,
         "lacking": lacking,
         "source": None if lacking else str(source),
@@ -102,18 +101,13 @@ def feedback(
 
 
 def _lacking(
-    params: Params,
-    domain: str,
-    prospect: Prospect,
-    found: Harvest,
-    num_new: int,
-    fingerprints: Path,
+    params: Params, domain: str, prospect: Prospect, found: Harvest, fingerprints: Path
 ) -> str | None:
     """What is not enough for a round yet, and how much more is wanted; None: there is enough.
 
     A round's dialogues do not change any more: one that validation stops would stop there always.
     """
-    needed = params.feedback.min_dialogues
+    num_new, needed = found.num_new, params.feedback.min_dialogues
     if num_new < needed:
         others = len(found.kept) - num_new
         besides = f" besides {others} of rounds that no champion learned" if others else ""

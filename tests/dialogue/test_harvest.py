@@ -41,6 +41,7 @@ class Service:
         self,
         *,
         learned: Sequence[Sequence[Turn]] = (),
+        tried: Sequence[Sequence[Turn]] = (),
         held_out: float = 0.0,
         max_per_user: int = 99,
     ) -> Harvest:
@@ -50,7 +51,12 @@ class Service:
             return split_of(words_digest(turns), held_out, 0.0)
 
         return harvest(
-            self.answers, self.ratings, learned=learned, split=split, max_per_user=max_per_user
+            self.answers,
+            self.ratings,
+            learned=learned,
+            tried=tried,
+            split=split,
+            max_per_user=max_per_user,
         )
 
 
@@ -161,6 +167,18 @@ def test_nothing_is_learned_twice(service: Service) -> None:
     assert kept(found) == [new]
     assert {aside.reply_id for aside in found.set_aside} == {old}
     assert found.reasons == {"learned in an earlier round": 1}
+
+
+def test_what_was_tried_is_kept_again_after_what_is_new(service: Service) -> None:
+    """Else a user whose share a rejected round filled could never add anything."""
+    for number in range(3):
+        service.say(f"ask {number}", "told")
+    tried = dialogues(service.harvest())
+    assert service.harvest(tried=tried, max_per_user=3).num_new == 0
+    new = [service.say(f"beg {number}", "given") for number in range(2)]
+    found = service.harvest(tried=tried, max_per_user=3)
+    assert kept(found) == [*new, "r0"]
+    assert found.num_new == 2
 
 
 def test_beginnings_of_what_was_learned_are_not_learned_again(service: Service) -> None:

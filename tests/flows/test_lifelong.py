@@ -114,7 +114,7 @@ def test_what_a_rejected_round_held_is_learned_with_the_next_new_dialogues(proje
     assert ended == {"round": "feedback_3", "pipeline": "run", "release": {"released": "run"}}
     assert load_params(project / "params.yaml").curriculum["feedback_3"].after == "feedback_1"
     lines = (project / "feedback" / "feedback_3.jsonl").read_text().splitlines()
-    assert [json.loads(line)["reply_id"] for line in lines] == ["rejected", "new"]
+    assert [json.loads(line)["reply_id"] for line in lines] == ["new", "rejected"]
 
 
 @pytest.mark.usefixtures("server")
