@@ -115,7 +115,7 @@ def _append(job: Path, dialogues: Sequence[Dialogue]) -> str:
     (job / source).write_text("\n".join(lines) + "\n", encoding="utf-8")
     champion = releases.champion(releases.open_store(job))
     assert champion is not None
-    rounds.append_round(job, domain, source, champion)
+    rounds.append_round(job, domain, source, champion.verdict["candidate"]["domain"])
     return domain
 
 

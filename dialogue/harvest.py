@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import collections
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from dialogue.privacy import STRUCTURED, find
-from dialogue.records import Turn, content_digest
+from dialogue.records import Split, Turn, content_digest
 from dialogue.serving.store import Answer, Rating
 
 _ANONYMOUS = "(no user given)"
@@ -35,6 +35,8 @@ class Harvest:
 
     kept: tuple[Answer, ...]
     set_aside: tuple[SetAside, ...]
+    num_new: int
+    """How many of those that are kept no earlier round held."""
 
     @property
     def reasons(self) -> dict[str, int]:
@@ -47,37 +49,67 @@ def harvest(
     answers: Iterable[Answer],
     ratings: Mapping[str, Rating],
     *,
-    learned: Collection[str],
+    learned: Iterable[Sequence[Turn]],
+    tried: Iterable[Sequence[Turn]],
+    split: Callable[[Sequence[Turn]], Split],
     max_per_user: int,
 ) -> Harvest:
     """Keep the dialogues that end in a reply rated up, unless a reason speaks against one.
 
     A dialogue's history is whatever its client sent, so it counts only where this server said
-    every assistant turn of it, and nobody rated one of them down.
+    every assistant turn of it, and nobody rated one of them down. Content decides what was learned:
+    an earlier dialogue, each of its beginnings, and every copy of them. A dialogue that goes on
+    from such a beginning is kept in a split where the beginning stands already, for in another one
+    it would examine what was learned, or teach an exam.
 
     Args:
         answers: everything that was served, oldest first.
         ratings: the last word on every rated reply, by its id.
-        learned: ids of the replies that earlier rounds have learned from.
+        learned: the dialogues of the earlier rounds that the champion has learned.
+        tried: those of the other rounds; they are kept again, after what is new of a user.
+        split: the split that `ingest` puts a dialogue into.
         max_per_user: dialogues that one user may contribute; all who give no name share one.
     """
-    served = list(answers)
+    served, splits = list(answers), _splits(learned, split)
     said = {content_digest(answer.turns) for answer in served}
     disliked = {
         content_digest(answer.turns) for answer in served if _opinion(answer, ratings) == "down"
     }
     liked = [answer for answer in served if _opinion(answer, ratings) == "up"]
     tests: tuple[Callable[[Answer], str | None], ...] = (
-        lambda answer: "learned in an earlier round" if answer.id in learned else None,
+        lambda answer: _learned(answer, splits),
         _unfinished,
         lambda answer: _untrue(answer, said, disliked),
         _personal,
+        lambda answer: _straddling(answer, splits, split),
     )
     set_aside: list[SetAside] = []
     sound = list(_passing(liked, tests, set_aside))
-    continued = {digest for answer in sound for digest in _prefixes(answer.history)}
-    kept = _passing(sound, (_not_continued(continued), _once(), _capped(max_per_user)), set_aside)
-    return Harvest(tuple(kept), tuple(set_aside))
+    continued = _beginnings(answer.history for answer in sound)
+    known = _beginnings(tried)
+    # New ones first: else those that were tried would fill their user's share for ever.
+    sound.sort(key=lambda answer: content_digest(answer.turns) in known)
+    tests = (_not_continued(continued), _once(), _capped(max_per_user))
+    kept = tuple(_passing(sound, tests, set_aside))
+    num_new = sum(content_digest(answer.turns) not in known for answer in kept)
+    return Harvest(kept, tuple(set_aside), num_new)
+
+
+def _beginnings(dialogues: Iterable[Sequence[Turn]]) -> set[str]:
+    """The content digests of dialogues and of their beginnings, up to each assistant turn."""
+    return {digest for turns in dialogues for digest in _prefixes(turns)}
+
+
+def _splits(
+    dialogues: Iterable[Sequence[Turn]], split: Callable[[Sequence[Turn]], Split]
+) -> dict[str, set[Split]]:
+    """Digest of each dialogue, and of each of its beginnings → the splits in which it stands."""
+    found: dict[str, set[Split]] = collections.defaultdict(set)
+    for turns in dialogues:
+        own = split(turns)
+        for digest in _prefixes(turns):
+            found[digest].add(own)
+    return dict(found)
 
 
 def _opinion(answer: Answer, ratings: Mapping[str, Rating]) -> str | None:
@@ -98,6 +130,24 @@ def _passing(
             yield answer
         else:
             set_aside.append(SetAside(answer.id, reason))
+
+
+def _learned(answer: Answer, splits: Collection[str]) -> str | None:
+    return "learned in an earlier round" if content_digest(answer.turns) in splits else None
+
+
+def _straddling(
+    answer: Answer,
+    splits: Mapping[str, Collection[Split]],
+    split: Callable[[Sequence[Turn]], Split],
+) -> str | None:
+    held = [splits[digest] for digest in _prefixes(answer.history) if digest in splits]
+    if not held:
+        return None
+    own = split(answer.turns)
+    if all(own in where for where in held):
+        return None
+    return "an earlier round holds its beginning, in another split"
 
 
 def _unfinished(answer: Answer) -> str | None:
@@ -121,10 +171,10 @@ def _personal(answer: Answer) -> str | None:
     return None if first is None else f"it seems to hold {_PERSONAL[first.kind]}"
 
 
-def _prefixes(history: tuple[Turn, ...]) -> list[str]:
-    """Digests of the dialogue up to each assistant turn of its history."""
-    ends = [index for index, turn in enumerate(history, 1) if turn.role == "assistant"]
-    return [content_digest(history[:end]) for end in ends]
+def _prefixes(turns: Sequence[Turn]) -> list[str]:
+    """Digests of a dialogue, or a history, up to each assistant turn of it."""
+    ends = [index for index, turn in enumerate(turns, 1) if turn.role == "assistant"]
+    return [content_digest(turns[:end]) for end in ends]
 
 
 def _not_continued(continued: Collection[str]) -> Callable[[Answer], str | None]:

@@ -8,13 +8,14 @@ from typing import Any
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 
-from dialogue.config import FileSource, Params, load_params
+from dialogue.config import Params, load_params
 from flows import rounds
 from flows.release import release
 from flows.train import train
 from tasks import releases
 from tasks.feedback import TooLittle, feedback
-from tasks.graph import read_graph
+from tasks.freshness import current_graph
+from tasks.graph import Graph
 from tasks.serve import REPLIES
 
 
@@ -29,15 +30,16 @@ def lifelong() -> dict[str, Any]:
         name; `{"round": None, "reason": …}` where there is too little feedback for a round.
 
     Raises:
-        ValueError: there is no champion yet, or the feedback cannot be read.
+        ValueError: there is no champion yet, its model is not the one on disk, or the feedback
+            cannot be read.
         StageError: a stage failed.
     """
     project = Path.cwd()
     params = load_params(project / rounds.PARAMS)
-    begun = params.candidate.startswith(rounds.FEEDBACK) and bool(read_graph(project).stale)
-    if not begun:
+    graph = current_graph(project, params)
+    if not rounds.is_under_way(project, params, graph):
         try:
-            _harvest(project, params)
+            _harvest(project, params, graph)
         except TooLittle as little:
             return {"round": None, "reason": str(little)}
     trained = train()
@@ -46,19 +48,16 @@ def lifelong() -> dict[str, Any]:
     return {"round": candidate, **trained, "release": released}
 
 
-def _harvest(project: Path, params: Params) -> None:
+def _harvest(project: Path, params: Params, graph: Graph) -> None:
     """One round more in params.yaml, where there is enough to learn."""
     champion = releases.champion(releases.open_store(project))
     if champion is None:
         raise ValueError("there is no champion yet to continue from; `perennial run` makes one")
+    after = rounds.champion_domain(project, params, graph, champion)
+    lineage = params.lineage(after)
     domain = rounds.next_feedback_round(params)
     folder = REPLIES.parent
     source = folder / f"{domain}.jsonl"
-    earlier = [
-        project / known.path
-        for name, known in params.ingest.sources.items()
-        if name.startswith(rounds.FEEDBACK) and isinstance(known, FileSource)
-    ]
 
     @task(name="feedback", task_run_name=domain, cache_policy=NO_CACHE)
     def harvest() -> TooLittle | None:
@@ -66,10 +65,15 @@ def _harvest(project: Path, params: Params) -> None:
         try:
             feedback(
                 params,
+                domain=domain,
                 replies=project / REPLIES,
                 source=project / source,
                 report=project / folder / f"{domain}.json",
-                earlier=earlier,
+                learned=rounds.feedback_sources(project, params, lineage),
+                tried=rounds.feedback_sources(
+                    project, params, params.curriculum.keys() - set(lineage)
+                ),
+                fingerprints=project / rounds.fingerprints_folder(graph, after),
             )
         except TooLittle as little:
             return little
@@ -77,4 +81,4 @@ def _harvest(project: Path, params: Params) -> None:
 
     if little := harvest():
         raise little
-    rounds.append_round(project, domain, source, champion)
+    rounds.append_round(project, domain, source, after)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from dialogue.config import Params, load_params
+from dialogue.config import FileSource, Params, load_params
 from dialogue.manifest import read_manifest
 from tasks import releases
 from tasks._verdict import read_verdict
@@ -15,7 +15,7 @@ from tasks.releases import Release, Store
 from tasks.settings import append_entry, edited_params
 
 PARAMS = "params.yaml"
-FEEDBACK = "feedback_"
+_FEEDBACK = "feedback_"
 
 
 def begin_round(project: Path, graph: Graph) -> bool:
@@ -38,7 +38,7 @@ def begin_round(project: Path, graph: Graph) -> bool:
     against = params.curriculum[params.candidate].against
     if champion is None:
         wanted = None
-    elif champion.digest == _candidate_digest(project, graph, params.candidate):
+    elif champion.digest == _model_digest(project, graph, params.candidate):
         wanted = _beaten(store, champion) if against == champion.digest else against
     else:
         wanted = champion.digest
@@ -55,28 +55,85 @@ def begin_round(project: Path, graph: Graph) -> bool:
 
 def next_feedback_round(params: Params) -> str:
     """The name of the round that learns from feedback next: `feedback_1`, `feedback_2`, …."""
-    return f"{FEEDBACK}{1 + max(map(_round_number, params.curriculum), default=0)}"
+    return f"{_FEEDBACK}{1 + max(map(_round_number, params.curriculum), default=0)}"
 
 
-def append_round(project: Path, domain: str, source: Path, champion: Release) -> None:
-    """Let the curriculum go on from the champion with the dialogues in `source`.
+def is_under_way(project: Path, params: Params, graph: Graph) -> bool:
+    """Whether the candidate is a feedback round that was begun and has not come to its end.
+
+    It ends with a verdict on record, and one of PROMOTE with a reign or a refusal: until then the
+    candidate must not be replaced.
+
+    Raises:
+        ValueError: the verdict is damaged.
+    """
+    if not _round_number(params.candidate):
+        return False
+    if graph.stale:
+        return True
+    verdict, store = verdict_of(project, graph), releases.open_store(project)
+    digest = verdict["candidate"]["digest"]
+    known = releases.release_of(store, digest)
+    if known is None or known.verdict != verdict:
+        return True
+    ends = (*releases.MOVES, "refuse")
+    return verdict["verdict"] == "PROMOTE" and not any(
+        entry.digest == digest and entry.action in ends for entry in releases.journal(store)
+    )
+
+
+def champion_domain(project: Path, params: Params, graph: Graph, champion: Release) -> str:
+    """The domain that the next round comes after: its model on disk is the champion.
+
+    Raises:
+        ValueError: the domain is no longer in the curriculum, its model is another one, or it is
+            about to be made again.
+    """
+    after = str(champion.verdict["candidate"]["domain"])
+    if after not in params.curriculum:
+        raise ValueError(
+            f"curriculum: the champion learned `{after}` last, which is not there any more; "
+            "put it back, for the next round continues from it"
+        )
+    found = _model_digest(project, graph, after)
+    if found is None:
+        raise ValueError(
+            f"curriculum.{after}: what the champion {champion.name} was made of has changed, or "
+            "its model is missing, and a round of feedback would continue from another one; "
+            "`perennial run` first, or undo the change (`perennial status` names the stages)"
+        )
+    if found != champion.digest:
+        other = releases.release_of(releases.open_store(project), found)
+        name = other.name if other else found[:12]
+        raise ValueError(
+            f"{candidate_folder(graph, after)}: holds {name}, but {champion.name} is champion, and "
+            "a round of feedback continues from the champion; go back to the data and settings of "
+            f"{champion.name} (git) and `perennial run`, or promote the other one"
+        )
+    return after
+
+
+def feedback_sources(project: Path, params: Params, domains: Collection[str]) -> list[Path]:
+    """The sources of the feedback rounds among some domains, in the curriculum's order."""
+    sources = [
+        params.ingest.sources[name]
+        for name in params.curriculum
+        if name in domains and _round_number(name)
+    ]
+    return [project / source.path for source in sources if isinstance(source, FileSource)]
+
+
+def append_round(project: Path, domain: str, source: Path, after: str) -> None:
+    """Let the curriculum go on with the dialogues in `source`.
 
     Args:
         project: the project's root.
         domain: the round's name.
         source: its dialogues, a `messages` file, relative to the project.
-        champion: who reigns; a candidate that was rejected since is a branch that ends there.
-
-    Raises:
-        ValueError: the domain that the champion learned last is no longer in the curriculum.
+        after: the domain that the champion learned last; a candidate that was rejected since is a
+            branch that ends there.
     """
-    after = champion.verdict["candidate"]["domain"]
     with edited_params(project / PARAMS) as settings:
-        if after not in settings["curriculum"]:
-            raise ValueError(
-                f"curriculum: the champion learned `{after}` last, which is not there any more; "
-                "put it back, for the next round continues from it"
-            )
         append_entry(settings["curriculum"], domain, {"after": after}, inline=True)
         entry = {
             "kind": "file",
@@ -93,6 +150,11 @@ def candidate_folder(graph: Graph, domain: str) -> Path:
     return graph.output(f"finetune@{domain}", "models/*")
 
 
+def fingerprints_folder(graph: Graph, domain: str) -> Path:
+    """What is remembered of `domain` and of all before it, relative to the project."""
+    return graph.output(f"validate@{domain}", "data/fingerprints/*")
+
+
 def verdict_of(project: Path, graph: Graph) -> Mapping[str, Any]:
     """The verdict that the gate wrote.
 
@@ -102,7 +164,7 @@ def verdict_of(project: Path, graph: Graph) -> Mapping[str, Any]:
     return read_verdict(project / graph.output("gate", "*.json"))
 
 
-def _candidate_digest(project: Path, graph: Graph, domain: str) -> str | None:
+def _model_digest(project: Path, graph: Graph, domain: str) -> str | None:
     """The digest of the model that learned `domain`; None where it is to be made first."""
     folder = project / candidate_folder(graph, domain)
     if graph.may_change(f"finetune@{domain}") or not folder.is_dir():
@@ -120,5 +182,6 @@ def _beaten(store: Store, champion: Release) -> str | None:
 
 
 def _round_number(domain: str) -> int:
-    number = domain.removeprefix(FEEDBACK)
-    return int(number) if domain.startswith(FEEDBACK) and number.isdecimal() else 0
+    """0 for a domain of another kind, `feedback_forms` among them."""
+    number = domain.removeprefix(_FEEDBACK)
+    return int(number) if domain.startswith(_FEEDBACK) and number.isdecimal() else 0

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from dialogue.config import Params
+from dialogue.config import Params, RuleName
 from dialogue.digests import file_digest
 from dialogue.harvest import Harvest, harvest
+from dialogue.records import Turn
 from dialogue.satisfaction import satisfaction
 from dialogue.serving.store import Answer, ReplyStore
+from tasks._prospect import Prospect
 
 
 class TooLittle(ValueError):  # noqa: N818 - an answer, not a breakdown
@@ -20,20 +23,35 @@ class TooLittle(ValueError):  # noqa: N818 - an answer, not a breakdown
 
 
 def feedback(
-    params: Params, *, replies: Path, source: Path, report: Path, earlier: Sequence[Path]
+    params: Params,
+    *,
+    domain: str,
+    replies: Path,
+    source: Path,
+    report: Path,
+    learned: Sequence[Path],
+    tried: Sequence[Path],
+    fingerprints: Path,
 ) -> Harvest:
     """Write the dialogues that people liked as a `messages` source, and a report beside it.
 
+    What a round held that no champion learned is harvested again, but makes no round by itself:
+    `feedback.min_dialogues` counts what no round has held yet.
+
     Args:
-        params: the settings; `feedback` says how many dialogues are needed, and of whom.
+        params: the settings; `feedback` says how many dialogues are needed, and of whom, and
+            `validate.rules` how many of them must be left for training and for the exam.
+        domain: the round's name.
         replies: the store of served replies and ratings.
         source: JSON lines to write: a dialogue each, with the id of the reply it ends in.
         report: JSON to write: counts, and every reply that was set aside, with the reason.
-        earlier: sources of earlier rounds; what they hold is not learned again.
+        learned: sources of the rounds that the champion has learned; they are not learned again.
+        tried: sources of the other rounds: what they hold is not new.
+        fingerprints: what is remembered of the domains that the champion has learned.
 
     Raises:
         TooLittle: nothing was served yet, or too few dialogues are left; the report is written.
-        ValueError: the store, or a source of an earlier round, cannot be read.
+        ValueError: the store, a source of an earlier round or the fingerprints cannot be read.
     """
     if not replies.is_file():
         raise TooLittle(f"{replies}: nothing was served yet; start `perennial serve`")
@@ -41,14 +59,19 @@ def feedback(
     try:
         ratings = store.ratings()
         answers = list(store.answers())
-        learned = {reply_id for path in earlier for reply_id in _reply_ids(path)}
-        found = harvest(
-            answers, ratings, learned=learned, max_per_user=params.feedback.max_per_user
-        )
     finally:
         store.close()
-    enough = len(found.kept) >= params.feedback.min_dialogues
-    digest = _write_source(source, found.kept) if enough else None
+    prospect = Prospect(params, domain)
+    found = harvest(
+        answers,
+        ratings,
+        learned=_dialogues(learned),
+        tried=_dialogues(tried),
+        split=prospect.split,
+        max_per_user=params.feedback.max_per_user,
+    )
+    lacking = _lacking(params, domain, prospect, found, fingerprints)
+    digest = None if lacking else _write_source(source, found.kept)
     facts = {
         "rated": len(ratings),
         "rated_up": sum(rating.opinion == "up" for rating in ratings.values()),
@@ -58,8 +81,10 @@ def feedback(
             for version, found_of in satisfaction(answers, ratings).items()
         },
         "kept": len(found.kept),
+        "new": found.num_new,
         "needed": params.feedback.min_dialogues,
-        "source": str(source) if enough else None,
+        "lacking": lacking,
+        "source": None if lacking else str(source),
         "source_digest": digest,
         "set_aside": found.reasons,
         "replies_set_aside": [
@@ -67,18 +92,76 @@ def feedback(
         ],
     }
     _write_json(report, facts)
-    if not enough:
+    if lacking:
         raise TooLittle(
-            f"feedback: {len(found.kept)} dialogues are worth a round, "
-            f"{params.feedback.min_dialogues} are needed (feedback.min_dialogues); "
-            f"{len(ratings)} replies are rated, {report} says what was set aside"
+            f"feedback: {lacking}; {len(ratings)} replies are rated, "
+            f"{report} says what was set aside"
         )
     return found
 
 
-def _reply_ids(source: Path) -> list[str]:
-    with source.open(encoding="utf-8") as lines:
-        return [str(json.loads(line)["reply_id"]) for line in lines]
+def _lacking(
+    params: Params, domain: str, prospect: Prospect, found: Harvest, fingerprints: Path
+) -> str | None:
+    """What is not enough for a round yet, and how much more is wanted; None: there is enough.
+
+    A round's dialogues do not change any more: one that validation stops would stop there always.
+    """
+    num_new, needed = found.num_new, params.feedback.min_dialogues
+    if num_new < needed:
+        others = len(found.kept) - num_new
+        besides = f" besides {others} of rounds that no champion learned" if others else ""
+        return (
+            f"{num_new} dialogues are worth a round{besides}, "
+            f"{needed} are needed (feedback.min_dialogues)"
+        )
+    settings, test_share = params.validate_, params.ingest.test_share
+    figures = prospect.counts((answer.turns for answer in found.kept), fingerprints)
+    wanted: tuple[tuple[RuleName, float, str], ...] = (
+        ("num_dialogues", 1.0, "validation"),
+        ("num_test_dialogues", test_share, "validation for the test split"),
+    )
+    for rule, share, what in wanted:
+        bound = settings.rules_for(domain)[rule]
+        missing = math.ceil((bound.min or 0) - figures[rule])
+        if bound.action == "stop" and missing > 0:
+            more = f", about {math.ceil(missing / share)} dialogues more" if share else ""
+            return (
+                f"of {len(found.kept)} dialogues {figures[rule]:.0f} are left by {what}, "
+                f"{bound.min:.0f} are needed ({settings.path_of(domain, rule)}){more}"
+            )
+    return None
+
+
+def _dialogues(sources: Iterable[Path]) -> Iterator[tuple[Turn, ...]]:
+    """The dialogues of earlier rounds, as they were harvested.
+
+    Raises:
+        ValueError: a source is missing, or a line of it is no dialogue.
+    """
+    for source in sources:
+        try:
+            lines = source.read_bytes().splitlines()
+        except OSError as error:
+            raise ValueError(
+                f"{source}: cannot be read ({error.strerror}), and what an earlier round held is "
+                "not to be learned again; restore it"
+            ) from error
+        for number, line in enumerate(lines, 1):
+            try:
+                messages = json.loads(line)["messages"]
+                yield tuple(Turn(message["role"], _text(message)) for message in messages)
+            except (ValueError, KeyError, TypeError) as error:
+                raise ValueError(
+                    f"{source}:{number}: no dialogue as a feedback round has them "
+                    '(`{"messages": [{"role": …, "content": …}, …]}`); restore the file'
+                ) from error
+
+
+def _text(message: dict[str, Any]) -> str:
+    if not isinstance(message["content"], str):
+        raise TypeError
+    return message["content"]
 
 
 def _write_source(path: Path, answers: Sequence[Answer]) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 
 from dialogue.harvest import Harvest, harvest
-from dialogue.records import Turn
+from dialogue.records import Split, Turn, split_of, words_digest
 from dialogue.serving.store import Answer, Opinion, Rating
 
 
@@ -37,8 +37,27 @@ class Service:
             self.ratings[reply_id] = Rating(reply_id, "t", thumb, "")
         return reply_id
 
-    def harvest(self, *, learned: Sequence[str] = (), max_per_user: int = 99) -> Harvest:
-        return harvest(self.answers, self.ratings, learned=learned, max_per_user=max_per_user)
+    def harvest(
+        self,
+        *,
+        learned: Sequence[Sequence[Turn]] = (),
+        tried: Sequence[Sequence[Turn]] = (),
+        held_out: float = 0.0,
+        max_per_user: int = 99,
+    ) -> Harvest:
+        """Harvest where a share of the dialogues, by their words, is held out for tests."""
+
+        def split(turns: Sequence[Turn]) -> Split:
+            return split_of(words_digest(turns), held_out, 0.0)
+
+        return harvest(
+            self.answers,
+            self.ratings,
+            learned=learned,
+            tried=tried,
+            split=split,
+            max_per_user=max_per_user,
+        )
 
 
 @pytest.fixture
@@ -141,7 +160,110 @@ def test_no_user_teaches_more_than_their_share(service: Service) -> None:
 
 
 def test_nothing_is_learned_twice(service: Service) -> None:
-    old, new = service.say("hi", "hello"), service.say("bye", "see you")
-    found = service.harvest(learned=[old])
+    old = service.say("hi", "hello")
+    learned = dialogues(service.harvest())
+    new = service.say("bye", "see you")
+    found = service.harvest(learned=learned)
     assert kept(found) == [new]
+    assert {aside.reply_id for aside in found.set_aside} == {old}
     assert found.reasons == {"learned in an earlier round": 1}
+
+
+def test_what_was_tried_is_kept_again_after_what_is_new(service: Service) -> None:
+    """Else a user whose share a rejected round filled could never add anything."""
+    for number in range(3):
+        service.say(f"ask {number}", "told")
+    tried = dialogues(service.harvest())
+    assert service.harvest(tried=tried, max_per_user=3).num_new == 0
+    new = [service.say(f"beg {number}", "given") for number in range(2)]
+    found = service.harvest(tried=tried, max_per_user=3)
+    assert kept(found) == [*new, "r0"]
+    assert found.num_new == 2
+
+
+def test_beginnings_of_what_was_learned_are_not_learned_again(service: Service) -> None:
+    """Without a new word said, a second round has nothing to learn, however long the talk was."""
+    for conversation in range(3):
+        said: list[str] = []
+        for turn in range(5):
+            said += [f"{conversation} asks {turn}", f"{conversation} is told {turn}"]
+            service.say(*said)
+    first = service.harvest()
+    assert kept(first) == ["r4", "r9", "r14"]
+    again = service.harvest(learned=dialogues(first))
+    assert kept(again) == []
+    assert again.reasons == {"learned in an earlier round": 15}
+
+
+def test_copies_of_what_was_learned_are_not_learned_again(service: Service) -> None:
+    for user in ("ann", "bob", "cem", "dot"):
+        service.say("hi", "hello", user=user)
+    learned = dialogues(service.harvest())
+    assert kept(service.harvest(learned=learned)) == []
+    service.say("HI ", "hello", user="eve")
+    assert kept(service.harvest(learned=learned)) == []
+
+
+def test_what_continues_a_learned_dialogue_stays_in_its_split(service: Service) -> None:
+    """Neither does a test repeat what was learned, nor a lesson what is held out."""
+    for number in range(40):
+        service.say(f"ask {number}", f"told {number}")
+    learned = dialogues(service.harvest(held_out=0.5))
+    for number in range(40):
+        service.say(f"ask {number}", f"told {number}", f"more {number}", f"there {number}")
+    found = service.harvest(learned=learned, held_out=0.5)
+    assert 5 < len(found.kept) < 35
+    assert all(is_test(each.turns) == is_test(each.history[:2]) for each in found.kept)
+    straddling = [aside.reply_id for aside in found.set_aside if "beginning" in aside.reason]
+    assert len(straddling) == 40 - len(found.kept)
+    assert found.reasons == {
+        "learned in an earlier round": 40,
+        "an earlier round holds its beginning, in another split": len(straddling),
+    }
+
+
+def test_another_end_of_a_learned_dialogue_stays_in_its_split(service: Service) -> None:
+    """As after a reply that was asked for again."""
+    for number in range(40):
+        service.say(f"ask {number}", f"told {number}", "and?", "nothing")
+        service.say(f"ask {number}", f"told {number}", thumb=None)
+    learned = dialogues(service.harvest(held_out=0.5))
+    for number in range(40):
+        service.say(f"ask {number}", f"told {number}", "and?", f"something {number}")
+    found = service.harvest(learned=learned, held_out=0.5)
+    assert 5 < len(found.kept) < 35
+    of = {turns[0].text: is_test(turns) for turns in learned}
+    assert all(is_test(each.turns) == of[each.turns[0].text] for each in found.kept)
+
+
+def test_an_opening_that_stands_in_every_split_holds_nothing_back(service: Service) -> None:
+    service.say("hi", "hello", thumb=None)
+    for number in range(40):
+        service.say("hi", "hello", f"ask {number}", f"told {number}")
+    learned = dialogues(service.harvest(held_out=0.5))
+    assert {is_test(turns) for turns in learned} == {True, False}
+    for number in range(40):
+        service.say("hi", "hello", f"beg {number}", f"given {number}")
+    assert len(service.harvest(learned=learned, held_out=0.5).kept) == 40
+
+
+def test_a_shorter_one_is_kept_where_the_longer_one_falls_into_another_split(
+    service: Service,
+) -> None:
+    service.say("ask", "told")
+    learned = dialogues(service.harvest())
+    side, texts = is_test(learned[0]), ["ask", "told"]
+    while len(texts) < 60:
+        texts += [f"more {len(texts)}", "there"]
+        service.say(*texts)
+    found = service.harvest(learned=learned, held_out=0.5)
+    same = [answer.id for answer in service.answers[1:] if is_test(answer.turns) == side]
+    assert kept(found) == same[-1:]
+
+
+def dialogues(found: Harvest) -> list[tuple[Turn, ...]]:
+    return [answer.turns for answer in found.kept]
+
+
+def is_test(turns: Sequence[Turn]) -> bool:
+    return split_of(words_digest(turns), 0.5, 0.0) == "test"
