@@ -90,7 +90,6 @@ def register(
                 files=files,
                 card=card,
                 metrics={} if same else _metrics(judged, report),
-                exam=judged["exam_digest"],
                 tags=facts,
             )
         if known is not None and same:
@@ -131,7 +130,6 @@ def _log(
             files=files,
             card=card,
             metrics=_metrics(judged, report),
-            exam=judged["exam_digest"],
             params={key: str(value) for key, value in tracking.flatten(settings).items()},
             tags=facts,
             defaults={
@@ -143,9 +141,15 @@ def _log(
         )
 
 
-def _metrics(judged: Mapping[str, Any], report: Mapping[str, Any]) -> dict[str, float]:
-    """What comparisons of versions show: the same names for every version."""
-    return tracking.verdict_metrics(judged) | lifelong_metrics(report)
+def _metrics(judged: Mapping[str, Any], report: Mapping[str, Any]) -> registry.Metrics:
+    """What comparisons of versions show: the same names for every version.
+
+    The lifelong matrix is of the first look's exam, whichever look decided.
+    """
+    lifelong, exam = lifelong_metrics(report), judged["exam_digest"]
+    if (first := report["lifelong"]["exam_digest"]) != exam:
+        return {exam: tracking.verdict_metrics(judged), first: lifelong}
+    return {exam: tracking.verdict_metrics(judged) | lifelong}
 
 
 def _record(

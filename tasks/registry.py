@@ -51,6 +51,10 @@ class Version:
     aliases: tuple[str, ...]
 
 
+Metrics = Mapping[str, Mapping[str, float]]
+"""Digest of the dialogues that were asked → name → what was measured on them."""
+
+
 def log_version(
     project: Path,
     name: str,
@@ -59,8 +63,7 @@ def log_version(
     model: Path,
     files: Mapping[str, Path],
     card: str,
-    metrics: Mapping[str, float],
-    exam: str,
+    metrics: Metrics,
     params: Mapping[str, str],
     tags: Mapping[str, str],
     defaults: Mapping[str, float],
@@ -75,7 +78,6 @@ def log_version(
         files: further files by the name they get inside the version.
         card: the model card, in Markdown.
         metrics: what comparisons of versions show.
-        exam: digest of the dialogues that the metrics were measured on.
         params: settings that comparisons of versions show.
         tags: labels of the version; `digest` is how it is found again.
         defaults: temperature, top_p, repetition_penalty and max_tokens of a chat without them.
@@ -105,7 +107,7 @@ def log_version(
     client.log_model_artifacts(logged.model_id, str(model), artifact_path=MODEL_FOLDER)
     client.finalize_logged_model(logged.model_id, "READY")
     client.log_outputs(log.run_id, [LoggedModelOutput(logged.model_id, step=0)])
-    _log_metrics(client, logged.model_id, log.run_id, metrics, exam)
+    _log_metrics(client, logged.model_id, log.run_id, metrics)
     number = _create_version(client, project, name, logged.model_id, log.run_id, tags, card)
     # MLflow's server tells the model of its versions; a client of the database must do so itself.
     known_as = [{"name": name, "version": str(number)}]
@@ -120,13 +122,12 @@ def refresh_version(
     *,
     files: Mapping[str, Path],
     card: str,
-    metrics: Mapping[str, float],
-    exam: str,
+    metrics: Metrics,
     tags: Mapping[str, str],
 ) -> None:
     """Give a version that was judged again its new verdict: files, card and tags are replaced.
 
-    Metrics get new values beside the old ones; `exam` is the digest of what they were measured on.
+    Metrics get new values beside the old ones.
     """
     client, _ = open_tracking(project)
     with tempfile.TemporaryDirectory() as scratch:
@@ -134,7 +135,7 @@ def refresh_version(
         for file_name, path in files.items():
             shutil.copyfile(path, Path(scratch) / file_name)
         client.log_model_artifacts(version.model_id, scratch)
-    _log_metrics(client, version.model_id, version.run_id, metrics, exam)
+    _log_metrics(client, version.model_id, version.run_id, metrics)
     client.update_model_version(name, str(version.number), description=card)
     tag_version(project, name, version.number, tags)
 
@@ -273,9 +274,7 @@ def _signature() -> ModelSignature:
     return ModelSignature(Schema(request), Schema(completion))
 
 
-def _log_metrics(
-    client: Any, model_id: str, run_id: str, metrics: Mapping[str, float], exam: str
-) -> None:
+def _log_metrics(client: Any, model_id: str, run_id: str, metrics: Metrics) -> None:
     """To the run and to the model: comparisons read the one or the other, by data set."""
     now = int(time.time() * 1000)
     client.log_batch(
@@ -291,7 +290,8 @@ def _log_metrics(
                 dataset_digest=exam[:MAX_DIGEST],
                 run_id=run_id,
             )
-            for key, value in metrics.items()
+            for exam, measured in metrics.items()
+            for key, value in measured.items()
         ],
     )
 

@@ -102,8 +102,10 @@ class Project:
         self.judge(files, champion, decision)
         return files
 
-    def judge(self, files: Judged, champion: str | None, decision: Decision) -> None:
-        """Write another verdict on the same candidate."""
+    def judge(
+        self, files: Judged, champion: str | None, decision: Decision, first_exam: str = "e" * 64
+    ) -> None:
+        """Write another verdict on the same candidate; a second look's has another first exam."""
         verdict = Verdict(
             verdict=decision,
             sentence=f"{decision}: as the test wants it.",
@@ -126,7 +128,7 @@ class Project:
         curve = {"name": "assistant", "steps": [1, 2], "smooth": [3.0, 2.0]}
         card = {
             "candidate": verdict.to_json()["candidate"],
-            "lifelong": {"average": 1.5, "forgetting": None},
+            "lifelong": {"average": 1.5, "forgetting": None, "exam_digest": first_exam},
             "curves": [curve],
         }
         files.content.write_text(json.dumps(card))

@@ -122,6 +122,19 @@ def test_metrics_and_data_stand_where_comparisons_read_them(
     assert signature.inputs.input_names() == ["messages", "temperature", "top_p", "max_tokens"]
 
 
+def test_what_the_first_look_measured_names_its_exam(project: Any, params: Params) -> None:
+    files = project.candidate(1)
+    project.judge(files, None, "PROMOTE", first_exam="f" * 64)
+    register(params, project.path, **files.paths)
+    client, _ = tracking.open_tracking(project.path)
+    model = client.get_logged_model(registry.versions(project.path, NAME)[0].model_id)
+    assert {metric.key: metric.dataset_digest for metric in model.metrics} == {
+        "chitchat/response_perplexity": "e" * 36,
+        "support/hits_at_1": "e" * 36,
+        "lifelong/average": "f" * 36,
+    }
+
+
 def test_registering_twice_makes_one_version(project: Any, params: Params) -> None:
     files = project.candidate(1)
     first = register(params, project.path, **files.paths)
