@@ -51,11 +51,12 @@ class LocalPartner:
         from tasks.serve import REPLIES, to_be_served, use_patient_threads
 
         use_patient_threads()
+        # Before torch is loaded: that there is no champion yet is said at once.
+        served = to_be_served(params, project=project, model_folder=model_folder)
         from dialogue.serving.engine import Engine
         from dialogue.serving.loading import load
         from dialogue.serving.store import ReplyStore
 
-        served = to_be_served(params, project=project, model_folder=model_folder)
         self.label = served.label
         self._settings = params.serve
         self._store = ReplyStore(project / REPLIES)

@@ -25,13 +25,12 @@ import yaml
 from dialogue.config import Params, load_params
 from dialogue.infrastructure import judge_server
 from dialogue.manifest import read_manifest
+from dialogue.serving.served import Served
 from tasks import releases
 from tasks._environment import quiet_environment
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
-
-    from dialogue.serving.loading import Served
 
 logger = logging.getLogger(__name__)
 
@@ -95,8 +94,6 @@ def to_be_served(params: Params, *, project: Path, model_folder: Path | None) ->
     Raises:
         ValueError: there is no champion yet, or the folder is no model.
     """
-    from dialogue.serving.loading import Served  # noqa: PLC0415 - brings torch
-
     name = params.register_.model_name
     if model_folder is not None:
         digest = str(read_manifest(model_folder)["digest"])
@@ -167,11 +164,11 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 def _app(params: Params, project: Path, model_folder: Path | None) -> FastAPI:
+    served = to_be_served(params, project=project, model_folder=model_folder)
     from dialogue.serving.app import create_app  # noqa: PLC0415 - brings torch
     from dialogue.serving.loading import load  # noqa: PLC0415
     from dialogue.serving.store import ReplyStore  # noqa: PLC0415
 
-    served = to_be_served(params, project=project, model_folder=model_folder)
     resolve = None if model_folder is not None else _champion(project, params.register_.model_name)
     loaded = load(served)
     logger.info("serving %s (%s)", served.label, served.folder)
@@ -180,8 +177,6 @@ def _app(params: Params, project: Path, model_folder: Path | None) -> FastAPI:
 
 def _champion(project: Path, name: str) -> Callable[[], Served | None]:
     """A function that says who is champion; the folder's bytes are checked when it is loaded."""
-    from dialogue.serving.loading import Served  # noqa: PLC0415 - brings torch
-
     store = releases.open_store(project)
 
     def resolve() -> Served | None:

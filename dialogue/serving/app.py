@@ -19,11 +19,12 @@ from dialogue.config import Serve
 from dialogue.serving.engine import Engine
 from dialogue.serving.errors import ApiError
 from dialogue.serving.jobs import Event, Job, QueueFullError
-from dialogue.serving.loading import Follower, Loaded, Served
+from dialogue.serving.loading import Follower, Loaded
 from dialogue.serving.metrics import Metrics
 from dialogue.serving.protocol import FeedbackRequest, model_card, parse_chat, parse_feedback
 from dialogue.serving.reading import read_body
 from dialogue.serving.replies import ReplyStream, whole_reply
+from dialogue.serving.served import Served
 from dialogue.serving.store import Answer, Rating, ReplyStore
 
 PAGE = Path(__file__).with_name("page.html")

@@ -11,7 +11,8 @@ from dialogue.config import Serve
 from dialogue.decoding import Batch
 from dialogue.generation import Reply, prompt_room, special_ids
 from dialogue.serving.jobs import Event, Failed, Job, Question, QueueFullError
-from dialogue.serving.loading import Loaded, Served
+from dialogue.serving.loading import Loaded
+from dialogue.serving.served import Served
 from dialogue.serving.store import Answer
 
 logger = logging.getLogger(__name__)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from dialogue.decoding import Sampling
 from dialogue.generation import Reply
 from dialogue.records import Turn
-from dialogue.serving.loading import Served
+from dialogue.serving.served import Served
 from dialogue.serving.store import Answer, now
 
 

@@ -1,4 +1,4 @@
-"""The served model: which one it is, how it is read, and how the server follows the champion."""
+"""The served model: how it is read, and how the server follows the champion."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
@@ -15,6 +14,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 from dialogue.encoding import Encoder
 from dialogue.manifest import read_manifest
 from dialogue.model import choose_device, choose_precision, load_model
+from dialogue.serving.served import Served
 from dialogue.tokenization import load_tokenizer
 
 logger = logging.getLogger(__name__)
@@ -22,27 +22,6 @@ logger = logging.getLogger(__name__)
 _POLL_SECONDS = 2.0
 _RETRY_SECONDS = 60.0
 """A damaged model is read again after this long: checking it costs a core for a second."""
-
-
-@dataclass(frozen=True, slots=True)
-class Served:
-    """Which model is to be served."""
-
-    name: str
-    version: str
-    digest: str
-    folder: Path
-
-    @property
-    def label(self) -> str:
-        """How clients are told of it: `name@version`."""
-        return f"{self.name}@{self.version}"
-
-    def refusal(self, model: str | None) -> str | None:
-        """Why a request that names `model` is not for this one; None where it is."""
-        if model in (None, self.name, self.label):
-            return None
-        return f"the model `{model}` is not served here; use `{self.name}`"
 
 
 @dataclass(frozen=True, slots=True)

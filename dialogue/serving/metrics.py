@@ -7,7 +7,7 @@ from collections.abc import Callable
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, generate_latest
 
 from dialogue.serving.jobs import Job
-from dialogue.serving.loading import Served
+from dialogue.serving.served import Served
 from dialogue.serving.store import Answer
 
 _SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2, 4, 8, 16, 32, 64, 128)

@@ -16,7 +16,7 @@ from dialogue.decoding import Sampling
 from dialogue.records import Role, Turn
 from dialogue.serving.errors import ApiError
 from dialogue.serving.jobs import Question
-from dialogue.serving.loading import Served
+from dialogue.serving.served import Served
 from dialogue.serving.store import Answer, Opinion
 
 _ROLES: dict[str, Role] = {

@@ -15,7 +15,8 @@ import uvicorn
 from dialogue.config import Serve, load_params
 from dialogue.manifest import verify_manifest
 from dialogue.serving.app import create_app
-from dialogue.serving.loading import Loaded, Served, load
+from dialogue.serving.loading import Loaded, load
+from dialogue.serving.served import Served
 from dialogue.serving.store import ReplyStore
 
 ROOT = Path(__file__).parents[3]

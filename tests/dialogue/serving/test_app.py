@@ -18,7 +18,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from dialogue.config import Serve
 from dialogue.serving.app import PAGE
-from dialogue.serving.loading import Loaded, Served
+from dialogue.serving.loading import Loaded
+from dialogue.serving.served import Served
 from dialogue.serving.store import ReplyStore
 
 CHAT = "/v1/chat/completions"
