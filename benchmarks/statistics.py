@@ -1,12 +1,12 @@
 """How often the gates are right: verdicts on drawn exams whose truth is known.
 
-Two small models learn the same real dialogues from different seeds; their likelihoods of every
-held-out dialogue are the population, plain text and plain instructions among it. A trial draws an
+The base model of params.yaml learns the same real dialogues from two seeds; the likelihoods that
+both give every held-out dialogue, text and instruction are the population. A trial draws an
 exam of it with replacement and asks `judge` for a verdict by the rules of params.yaml that test
 something; where that is INCONCLUSIVE, once more on an exam twice as large. Where nothing shall
 differ, a coin decides for each dialogue which model is called the candidate; a change multiplies
-the candidate's bits. There is no peer: the bounds are what the tests promise. Curves lie under
-data/benchmarks/statistics.
+the candidate's bits. There is no peer: the bounds are what the tests promise. The population and
+the curves lie under data/benchmarks/statistics; a population that is there is not made again.
 
     python -m benchmarks.statistics
     python -m benchmarks.statistics --quick    # a smoke run, too small to judge
@@ -30,11 +30,12 @@ import torch
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from benchmarks._lifelong_stream import Sizes, Stream, open_stream, plain_documents, scratch
+from benchmarks._lifelong_stream import Sizes, Stream, open_stream, plain_documents
 from benchmarks.form import Bound, Row, quick_wanted, report
 from dialogue.config import Gate, load_params
 from dialogue.exam import GENERAL, INSTRUCTIONS, PLAIN_TEXT
 from dialogue.examination import answer_paper
+from dialogue.freezing import freeze
 from dialogue.gates import judge
 from dialogue.instructions import plain_instructions
 from dialogue.log import SilentLog
@@ -55,9 +56,7 @@ their weight. NaN where a dialogue does not have the metric."""
 
 _FOLDER = Path("data/benchmarks/statistics")
 _EARLIER, _TARGET = ("chitchat", "support"), "assistant"
-_WHOLE = Sizes(
-    num_train=600, num_test=600, num_selected=600, max_tokens=128, pretrain_tokens=300_000
-)
+_WHOLE = Sizes(num_train=200, num_test=200, num_selected=200, max_tokens=128, pretrain_tokens=None)
 _QUICK = Sizes(num_train=60, num_test=60, num_selected=60, max_tokens=64, pretrain_tokens=20_000)
 _DIALOGUES = 200
 _REGRESSION, _GAIN = 0.03, 0.05
@@ -235,7 +234,21 @@ def _coverage(people: Population, gate: Gate, trials: int) -> dict[str, float]:
 
 def _population(sizes: Sizes) -> Population:
     """What both models and their base give every held-out dialogue, text and instruction."""
-    stream = open_stream(sizes, _FOLDER / sizes.name)
+    kept = _FOLDER / sizes.name / "population.npz"
+    if not kept.exists():
+        found = _examined(sizes, kept.parent)
+        values = {f"{d} {metric}": v for d, of in found.items() for metric, v in of.items()}
+        np.savez(kept, **values)  # type: ignore[arg-type]
+    people: dict[str, dict[str, Floats]] = {}
+    with np.load(kept, allow_pickle=False) as values:
+        for name in values:
+            domain, metric = name.split()
+            people.setdefault(domain, {})[metric] = values[name]
+    return people
+
+
+def _examined(sizes: Sizes, folder: Path) -> Population:
+    stream = open_stream(sizes, folder)
     params = load_params(Path("params.yaml"))
     texts = plain_documents(params)[-sizes.num_test :]
     general = {PLAIN_TEXT: [_text(each) for each in texts], INSTRUCTIONS: plain_instructions()}
@@ -283,14 +296,15 @@ def _measured(stream: Stream, papers: Sequence[Paper], seed: int | None) -> _Mea
     """What a model trained from `seed`, or the base, gives every dialogue of the papers."""
     model = load_model(stream.base)
     if seed is not None:
-        _, training = scratch()
+        settings = load_params(Path("params.yaml")).finetune
+        if stream.general is not None:
+            freeze(model, settings.freeze)
         checkpoints = stream.base.with_name("checkpoints")
-        changes = {"epochs": 2.0, "learning_rate": 1e-3, "tokens_per_step": 2048, "seed": seed}
         assert stream.tokenizer.pad_token_id is not None
         train(
             model,
             concatenate([stream.train[domain] for domain in (*_EARLIER, _TARGET)]),
-            training.model_copy(update=changes | {"tokens_per_batch": 2048}),
+            settings.training.model_copy(update={"seed": seed}),
             SilentLog(),
             pad_id=stream.tokenizer.pad_token_id,
             checkpoints=checkpoints,

@@ -16,11 +16,10 @@ import yaml
 ROOT = Path(__file__).parents[1]
 BIN = Path(sys.executable).parent
 CODE = ("dialogue", "flows", "perennial", "tasks", "profiles", "dvc.yaml", "params.yaml")
-DOMAINS = ("weather", "kitchen", "travel")
+DOMAINS = ("weather", "kitchen")
 TOPICS = {
     "weather": ("What is the weather in {}?", "It is sunny in {} today."),
     "kitchen": ("How do I cook {}?", "Boil the {} in salted water."),
-    "travel": ("How do I get to {}?", "Take the train to {}."),
     "music": ("Play {}.", "Playing {} now."),
 }
 STAGES = ("ingest", "validate", "encode", "finetune", "evaluate")
@@ -60,7 +59,6 @@ def write_params(project: Path) -> None:
     params["curriculum"] = {
         "weather": {"after": "base"},
         "kitchen": {"after": "weather"},
-        "travel": {"after": "kitchen"},
     }
     params["ingest"]["sources"] = {domain: source(domain) for domain in DOMAINS}
     text = source("weather") | {"format": "text", "path": "sources/text.txt"}
@@ -213,7 +211,7 @@ def test_dvc_alone_reaches_the_same_verdict_and_then_the_flow_runs_nothing(
     blocked.mkdir(parents=True)
     (blocked / "__init__.py").write_text("raise ImportError('Prefect was imported')\n")
     output = succeed(clone, "dvc", "repro", PYTHONPATH=str(blocked.parent))
-    assert len(ran(output)) == 19
+    assert len(ran(output)) == 14
     same = ("verdict", "sentence", "candidate", "champion", "exam_digest", "rules", "metrics")
     assert [verdict(clone)[key] for key in same] == [verdict(project)[key] for key in same]
     locks = [yaml.safe_load((p / "dvc.lock").read_text()) for p in (clone, project)]
@@ -263,16 +261,16 @@ def test_the_report_card_is_found_on_disk_and_with_the_version(project: Path) ->
     assert stored.read_text() == page
 
 
-def test_a_fourth_domain_runs_only_its_own_stages(project: Path) -> None:
+def test_a_third_domain_runs_only_its_own_stages(project: Path) -> None:
     params = yaml.safe_load((project / "params.yaml").read_text())
-    params["curriculum"]["music"] = {"after": "travel"}
+    params["curriculum"]["music"] = {"after": "kitchen"}
     params["ingest"]["sources"]["music"] = source("music")
     (project / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
     output = succeed(project, "perennial", "run")
     lock = yaml.safe_load((project / "dvc.lock").read_text())["stages"]
     assert lock["evaluate@music"]["params"]["params.yaml"]["curriculum.music"]["against"]
     assert f"{len(STAGES) + 2} stages ran" in output, output
-    assert "17 were unchanged" in output
+    assert "12 were unchanged" in output
     second = verdict(project)
     assert (
         second["champion"]
