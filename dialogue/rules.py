@@ -60,6 +60,7 @@ def bound(rule: Rule, domain: str, evidence: Evidence) -> Finding:
     finding = replace(
         finding,
         count=len(sample.ids),
+        of=metric.of,
         value=whole.estimate,
         interval=interval(whole, 1 - evidence.gate.alpha),
         bound=limit,
@@ -138,6 +139,7 @@ def _comparison(
     finding = replace(
         finding,
         count=len(ours.ids),
+        of=metric.of,
         value=value.estimate,
         interval=interval(value, 1 - evidence.gate.alpha),
         champion_value=reference,
@@ -200,11 +202,8 @@ def _enough(finding: Finding, evidence: Evidence) -> Finding:
     least = evidence.gate.min_dialogues
     if finding.count >= least:
         return finding
-    # What was not measured has no replies to count: then the exam's dialogues are too few.
-    what = "dialogues" if finding.value is None else METRICS[finding.metric].of
-    reason = (
-        f"{finding.slice} has {finding.count} {what} for {finding.metric}; at least {least} decide"
-    )
+    have = f"{finding.slice} has {finding.count} {finding.of}"
+    reason = f"{have} for {finding.metric}; at least {least} decide"
     return replace(finding, state="undecided", reason=reason, p_value=None)
 
 

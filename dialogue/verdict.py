@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from dialogue.metrics import METRICS
+from dialogue.metrics import Of
 
 Decision = Literal["PROMOTE", "REJECT", "INCONCLUSIVE"]
 State = Literal["passed", "failed", "undecided", "not counted"]
@@ -36,7 +36,8 @@ class Finding:
         slice: the domain.
         asks: which side of `bound` a rule of the kind `bound` asks for.
         margin: the rule's, relative to the champion's value.
-        count: dialogues that `value` rests on, or replies or conversations (`Metric.of`).
+        count: so many `of` are what `value` rests on.
+        of: dialogues, or replies or conversations that the model wrote (`Metric.of`).
         value: the candidate's metric, with its two-sided `interval` of confidence 1 - α.
         champion_value: the champion's metric.
         bound: what `value` must not pass; for a comparison, taken from the champion's value.
@@ -44,8 +45,8 @@ class Finding:
             interval of confidence 1 - 2α, which agrees with the one-sided test at α.
         p_value: of the one-sided test, before Holm; None for rules that test nothing.
         state: `undecided` where the evidence is too thin to pass, yet not against the candidate.
-        needed: of what `count` counts, about so many would decide it and all else that is
-            undecided, as far as the power check can say.
+        needed: about so many `of` would decide it and all else that is undecided, as far as the
+            power check can say.
         reason: one clause for people.
     """
 
@@ -58,6 +59,7 @@ class Finding:
     asks: Literal["at least", "at most"] | None = None
     margin: float | None = None
     count: int = 0
+    of: Of = "dialogues"
     value: float | None = None
     interval: tuple[float, float] | None = None
     champion_value: float | None = None
@@ -168,9 +170,8 @@ def _enough(undecided: Sequence[Finding]) -> str:
     """How much would decide it: of dialogues and, where they are too few, of what is written."""
     needed: dict[str, int] = {}
     for finding in undecided:
-        what = METRICS[finding.metric].of
-        needed[what] = max(needed.get(what, 0), finding.needed or 0)
-    told = [f"{number:,} {what}" for what, number in needed.items() if number]
+        needed[finding.of] = max(needed.get(finding.of, 0), finding.needed or 0)
+    told = [f"{number:,} {of}" for of, number in needed.items() if number]
     return f"; about {' and '.join(told)} would decide it" if told else ""
 
 

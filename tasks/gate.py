@@ -17,7 +17,6 @@ from dialogue.gates import judge
 from dialogue.instructions import plain_instructions
 from dialogue.log import Log
 from dialogue.manifest import read_manifest, verify_manifest
-from dialogue.metrics import METRICS
 from dialogue.records import Dialogue, read_dialogues, write_dialogues
 from dialogue.scores import ModelRole, Score, gains_over_base, read_scores, write_scores
 from dialogue.verdict import Candidate, Verdict
@@ -107,7 +106,7 @@ def _undecided(judged: Verdict) -> set[str]:
     return {
         finding.slice
         for finding in judged.rules
-        if finding.state == "undecided" and METRICS[finding.metric].of == "dialogues"
+        if finding.state == "undecided" and finding.of == "dialogues"
     }
 
 

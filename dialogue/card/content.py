@@ -94,7 +94,6 @@ def _about(metric: str) -> dict[str, str | None]:
         "definition": known.definition if known else None,
         "unit": known.unit if known else None,
         "better": known.better if known else None,
-        "of": known.of if known else None,
     }
 
 

@@ -311,6 +311,8 @@ def test_what_twelve_dialogues_cannot_have_decides_nothing() -> None:
     verdict = verdict_on(few, rule("next_turn", "bound", min=0.6))
     assert verdict.verdict == "INCONCLUSIVE"
     assert only(verdict).reason == "support has 12 dialogues for next_turn; at least 20 decide"
+    silent = verdict_on(few, rule("repetition", "bound", max=0.3)).sentence
+    assert silent.endswith("at least 20 decide; about 20 dialogues would decide it.")
 
 
 def test_a_failure_outweighs_what_is_undecided() -> None:
