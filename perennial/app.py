@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import opcode
 import signal
-import sys
 from types import FrameType
 
 import typer
@@ -21,11 +18,8 @@ from perennial.serve import serve_command
 from perennial.show import show_command
 from perennial.status import status_command
 from perennial.trace import trace_command
+from tasks.faults import INTERRUPTED, told_to_people
 
-USER_ERROR = 2
-INTERRUPTED = 130
-
-_OURS = ("perennial", "flows", "tasks", "dialogue")
 _COMMANDS = (
     ("run", run_command, "perennial run"),
     ("chat", chat_command, "perennial chat"),
@@ -51,13 +45,8 @@ def main() -> None:
         if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, _interrupt)
     try:
-        application()()
-    except (ValueError, OSError) as error:
-        if not is_for_people(error):
-            raise
-        for line in _said(error).splitlines():
-            sys.stderr.write(f"error: {line}\n")
-        raise SystemExit(USER_ERROR) from None
+        with told_to_people():
+            application()()
     except KeyboardInterrupt:
         raise SystemExit(INTERRUPTED) from None
 
@@ -76,34 +65,6 @@ def application() -> typer.Typer:
         app.command(name, epilog=f"Example: [bold]{example}[/bold]")(command)
     app.add_typer(data_app, name="data")
     return app
-
-
-def is_for_people(error: ValueError | OSError) -> bool:
-    """Whether a person can mend it; else the program broke, and its traceback tells where.
-
-    People are told what our own code raises, what the system says of a file, and what cannot be
-    read in it. Any other ValueError came out of a call, of numpy's or torch's say, that ours made
-    wrongly.
-    """
-    from pydantic import ValidationError
-
-    if isinstance(error, OSError | UnicodeError | json.JSONDecodeError | ValidationError):
-        return True
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    assert trace is not None
-    # A library written in C leaves no frame of its own: what tells is the `raise` in ours.
-    instruction = opcode.opname[trace.tb_frame.f_code.co_code[trace.tb_lasti]]
-    package = str(trace.tb_frame.f_globals.get("__name__")).partition(".")[0]
-    return package in _OURS and instruction == "RAISE_VARARGS"
-
-
-def _said(error: ValueError | OSError) -> str:
-    """The file first, as in every message, where the system names one."""
-    if isinstance(error, OSError) and error.filename and error.strerror:
-        return f"{error.filename}: {error.strerror}"
-    return str(error)
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:

@@ -18,9 +18,7 @@ import typer
 from dialogue.config import Params, load_params
 from dialogue.log import Log, SilentLog
 from tasks._environment import quiet_environment
-
-USER_ERROR = 2
-INTERRUPTED = 130
+from tasks.faults import INTERRUPTED, told_to_people
 
 
 def run(step: Callable[..., None]) -> None:
@@ -55,13 +53,10 @@ def _execute(step: Callable[..., None], values: dict[str, Any]) -> None:
         logging.getLogger(noisy).setLevel(logging.WARNING)
     signal.signal(signal.SIGTERM, _as_interrupt)
     try:
-        params = load_params(project / "params.yaml")
-        with _reporting(params, step.__name__, project) as log:
-            step(params, log, **values)
-    except (ValueError, OSError) as error:
-        for line in str(error).splitlines():
-            sys.stderr.write(f"error: {line}\n")
-        raise SystemExit(USER_ERROR) from None
+        with told_to_people():
+            params = load_params(project / "params.yaml")
+            with _reporting(params, step.__name__, project) as log:
+                step(params, log, **values)
     except KeyboardInterrupt:
         sys.stderr.write(f"{step.__name__}: interrupted; the next run goes on from here\n")
         raise SystemExit(INTERRUPTED) from None

@@ -13,7 +13,6 @@ tells DVC so. A row group holds 4,096 dialogues; every one must be in one part.
 from __future__ import annotations
 
 import re
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -23,8 +22,7 @@ from dialogue.config import load_params
 from dialogue.manifest import verify_manifest
 from tasks._encoding import encode_groups, join_parts, write_report
 from tasks._environment import quiet_environment
-
-_USER_ERROR = 2
+from tasks.faults import told_to_people
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True)
 
@@ -63,12 +61,8 @@ def join(
 def main() -> None:
     """Run a subcommand; a fault the person can mend ends as `error:` lines and exit status 2."""
     quiet_environment(Path.cwd())
-    try:
+    with told_to_people():
         app()
-    except (ValueError, OSError) as error:
-        for line in str(error).splitlines():
-            sys.stderr.write(f"error: {line}\n")
-        raise SystemExit(_USER_ERROR) from None
 
 
 def _range(words: str) -> range:

@@ -18,13 +18,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from tasks.faults import USER_ERROR
+
 Outcome = Literal["ran", "restored", "unchanged"]
 
 _KEPT_LINES = 20
 _QUIET_SECONDS = 10.0
 _GRACE_SECONDS = 60.0
 """How long an interrupted stage may take to save its checkpoint."""
-_USER_ERROR = 2
 # Standard input ends when we do, however we end: then the stage is interrupted as by Ctrl-C.
 _GUARDED = """
 exec 3<&0
@@ -55,7 +56,7 @@ class StageError(RuntimeError):
     @property
     def errors(self) -> tuple[str, ...]:
         """What a person can mend, where the stage said so (exit status 2 and `error:` lines)."""
-        if self.status != _USER_ERROR:
+        if self.status != USER_ERROR:
             return ()
         lines = (line for line in self.lines if line.startswith("error: "))
         return tuple(line.removeprefix("error: ") for line in lines)

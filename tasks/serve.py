@@ -28,6 +28,7 @@ from dialogue.manifest import read_manifest
 from dialogue.serving.served import Served
 from tasks import releases
 from tasks._environment import quiet_environment
+from tasks.faults import told_to_people
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -42,7 +43,6 @@ _GRACE_SECONDS = 30
 """How long replies that have begun may take to end when the server is told to stop."""
 _STOP_SECONDS = 15.0
 _SMOKE_TOKENS = 64
-_USER_ERROR = 2
 
 
 def serve(params: Params, *, project: Path, port: int | None, model_folder: Path | None) -> None:
@@ -314,15 +314,12 @@ def _main() -> None:
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     if options.with_parent:
         _end_with_parent()
-    try:
+    with told_to_people():
         params = load_params(options.project / "params.yaml")
         if options.host:
             bound = params.serve.model_copy(update={"host": options.host})
             params = params.model_copy(update={"serve": bound})
         serve(params, project=options.project, port=options.port, model_folder=options.model)
-    except (ValueError, OSError) as error:
-        sys.stderr.write(f"error: {error}\n")
-        raise SystemExit(_USER_ERROR) from None
 
 
 if __name__ == "__main__":

@@ -77,6 +77,9 @@ def test_every_fault_is_named_at_once(tmp_path: Path) -> None:
 def test_no_file_and_no_yaml(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no such file"):
         load_params(tmp_path / "params.yaml")
+    (tmp_path / "params.yaml").write_bytes("profile: caf\xe9".encode("latin-1"))
+    with pytest.raises(ValueError, match=r"params.yaml: not UTF-8 at byte 12; save it as UTF-8"):
+        load_params(tmp_path / "params.yaml")
     (tmp_path / "params.yaml").write_text("a: [1")
     with pytest.raises(ValueError, match="not valid YAML"):
         load_params(tmp_path / "params.yaml")

@@ -14,9 +14,9 @@ import torch
 from pydantic import TypeAdapter
 
 from dialogue import config
-from perennial.app import is_for_people
 from perennial.promote import version_number
 from tasks._verdict import read_verdict
+from tasks.faults import is_for_people
 
 ROOT = Path(__file__).parents[2]
 
