@@ -202,8 +202,8 @@ def _enough(finding: Finding, evidence: Evidence) -> Finding:
     least = evidence.gate.min_dialogues
     if finding.count >= least:
         return finding
-    have = f"{finding.slice} has {finding.count} {finding.of}"
-    reason = f"{have} for {finding.metric}; at least {least} decide"
+    have = f"{finding.slice} has {finding.count} of the {least} {finding.of}"
+    reason = f"{have} that {finding.metric} needs"
     return replace(finding, state="undecided", reason=reason, p_value=None)
 
 

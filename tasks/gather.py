@@ -9,13 +9,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from dialogue import sources
 from dialogue.config import Gather, Params
 from dialogue.containment import grams
 from dialogue.digests import file_digest
-from dialogue.fingerprints import write_fingerprints
+from dialogue.exam import INSTRUCTIONS
+from dialogue.fingerprints import SCHEMA, Fingerprints, write_fingerprints
+from dialogue.instructions import plain_instructions
 from dialogue.log import Log
 from dialogue.manifest import write_manifest
+from dialogue.near_duplicates import signatures
 from dialogue.privacy import Scrubber
 from dialogue.texts import Text, read_texts, write_texts
 from tasks._step import run
@@ -25,7 +30,8 @@ def gather(params: Params, log: Log, *, text: Path, fingerprints: Path, report: 
     """Write every document of the sources as parquet, and what its text can be recognised by.
 
     Leaves `text.parquet` and a manifest under `text`, and under `fingerprints` what each domain
-    that is learned later compares its own tests with. Personal data is replaced before anything
+    that is learned later is compared with: this text, and the plain instructions where they are
+    asked of every model. Personal data is replaced before anything
     is written; a text that stands in the sources twice is kept once.
 
     Raises:
@@ -43,7 +49,11 @@ def gather(params: Params, log: Log, *, text: Path, fingerprints: Path, report: 
     finally:
         partial.unlink(missing_ok=True)
     write_manifest(text)
-    write_fingerprints(fingerprints, text=grams(each.text for each in read_texts(path)))
+    write_fingerprints(
+        fingerprints,
+        _instructions() if params.evaluate.instructions else None,
+        text=grams(each.text for each in read_texts(path)),
+    )
     figures: dict[str, int] = {
         "num_documents": counts["documents"],
         "num_duplicates": counts["duplicates"],
@@ -53,6 +63,17 @@ def gather(params: Params, log: Log, *, text: Path, fingerprints: Path, report: 
     _write_report(report, {**figures, "scrubbed": scrubbed, "files": files})
     log.dataset("text", file_digest(path), path, "gather")
     log.metrics(figures)
+
+
+def _instructions() -> Fingerprints:
+    """Of the exam that every model sits, so that no domain teaches it."""
+    asked = plain_instructions()
+    facts = [(each.id, each.origin, each.split) for each in asked]
+    columns = [pa.array(column) for column in zip(*facts, strict=True)]
+    turns = ([turn.text for turn in each.turns] for each in asked)
+    return Fingerprints(
+        INSTRUCTIONS, pa.Table.from_arrays(columns, schema=SCHEMA), signatures(turns)
+    )
 
 
 def _texts(

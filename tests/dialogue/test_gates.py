@@ -243,14 +243,14 @@ def test_twelve_dialogues_decide_nothing() -> None:
         champion=CHAMPION,
     )
     assert verdict.verdict == "INCONCLUSIVE"
-    assert "support has 12 dialogues" in verdict.sentence
+    assert "support has 12 of the 20 dialogues" in verdict.sentence
     assert "about 20 dialogues would decide it" in verdict.sentence
 
 
 def test_twelve_dialogues_with_a_small_gain_need_what_the_power_check_says() -> None:
     few = compared(noisy(0.99, 1, count=12), noisy(1.0, 2, count=12))
     finding = only(verdict_on(few, rule("bits_per_byte", "superiority"), champion=CHAMPION))
-    assert finding.reason == "support has 12 dialogues for bits_per_byte; at least 20 decide"
+    assert finding.reason == "support has 12 of the 20 dialogues that bits_per_byte needs"
     assert finding.needed is not None
     assert finding.needed > 200
 
@@ -285,7 +285,7 @@ def test_a_single_reply_rejects_nobody() -> None:
     )
     verdict = verdict_on(scores, rule("repetition", "bound", max=0.3))
     assert verdict.sentence == (
-        "INCONCLUSIVE: support has 1 replies for repetition; at least 20 decide; "
+        "INCONCLUSIVE: support has 1 of the 20 replies that repetition needs; "
         "about 20 replies would decide it."
     )
 
@@ -310,9 +310,9 @@ def test_what_twelve_dialogues_cannot_have_decides_nothing() -> None:
     few = rows("candidate", "support", "bits_per_byte", noisy(1.0, count=12))
     verdict = verdict_on(few, rule("next_turn", "bound", min=0.6))
     assert verdict.verdict == "INCONCLUSIVE"
-    assert only(verdict).reason == "support has 12 dialogues for next_turn; at least 20 decide"
+    assert only(verdict).reason == "support has 12 of the 20 dialogues that next_turn needs"
     silent = verdict_on(few, rule("repetition", "bound", max=0.3)).sentence
-    assert silent.endswith("at least 20 decide; about 20 dialogues would decide it.")
+    assert silent.endswith("that repetition needs; about 20 dialogues would decide it.")
 
 
 def test_a_failure_outweighs_what_is_undecided() -> None:

@@ -5,14 +5,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from dialogue import sources
 from dialogue.config import FileSource, Params
 from dialogue.digests import file_digest
-from dialogue.fingerprints import read_fingerprints
+from dialogue.fingerprints import SCHEMA, Fingerprints, read_fingerprints
+from dialogue.instructions import plain_instructions
+from dialogue.leakage import Place, leaks
 from dialogue.log import SilentLog
 from dialogue.manifest import verify_manifest
+from dialogue.near_duplicates import signatures
 from dialogue.texts import read_texts
 from tasks.gather import gather
 
@@ -50,10 +54,29 @@ def test_every_text_is_kept_once_and_without_personal_data(params: Params, tmp_p
 
 def test_what_was_read_can_be_recognised_later(params: Params, tmp_path: Path) -> None:
     gathered(params, tmp_path, BOOK)
+    text = read_fingerprints(tmp_path / "fingerprints").text
+    assert text is not None
+    assert len(text) == len(BOOK.split()) - 8 + 1
+
+
+@pytest.mark.parametrize("asked", [True, False])
+def test_an_instruction_that_a_domain_teaches_is_a_leak(
+    params: Params, tmp_path: Path, asked: bool
+) -> None:
+    settings = params.evaluate.model_copy(update={"instructions": asked})
+    gathered(params.model_copy(update={"evaluate": settings}), tmp_path, BOOK)
     memory = read_fingerprints(tmp_path / "fingerprints")
-    assert memory.domains == ()
-    assert memory.text is not None
-    assert len(memory.text) == len(BOOK.split()) - 8 + 1
+    assert [each.domain for each in memory.domains] == ["instructions"][: int(asked)]
+    instruction = plain_instructions()[7]
+    texts = [["Hello there, how are you today?", "Well."], [t.text for t in instruction.turns]]
+    facts = pa.table(
+        {"dialogue_id": ["a", "b"], "origin": ["f:1", "f:2"], "split": ["train", "train"]},
+        schema=SCHEMA,
+    )
+    own = Fingerprints("support", facts, signatures(texts))
+    found = [(leak.training.origin, leak.held_out) for leak in leaks(own, memory.domains, 0.7)]
+    place = Place("instructions", "test", instruction.id, "plain.jsonl:8")
+    assert found == [("f:2", place)][: int(asked)]
 
 
 def test_equal_input_gives_equal_bytes(params: Params, tmp_path: Path) -> None:

@@ -117,7 +117,7 @@ def test_a_bound_says_which_side_it_asks_for_however_few_dialogues_there_are() -
         metric="bits_per_byte",
         asks="at least",
         bound=0.2,
-        reason="assistant has 12 dialogues for bits_per_byte; at least 20 decide",
+        reason="assistant has 12 of the 20 dialogues that bits_per_byte needs",
     )
     assert "at least 0.2." in text_of(render_page(card_content(evidence((few,)))))
 
