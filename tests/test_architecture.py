@@ -106,6 +106,35 @@ def test_a_stage_depends_on_the_code_it_runs(stage: str) -> None:
     assert not unused, f"dvc.yaml: {stage} does not import {sorted(unused)}"
 
 
+def paths(entries: list[Any]) -> list[str]:
+    return [next(iter(entry)) if isinstance(entry, dict) else entry for entry in entries]
+
+
+def any_key(path: str) -> str:
+    return re.sub(r"\$\{[^}]*\}", "*", path)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_depends_on_what_other_stages_made_for_it(stage: str) -> None:
+    """What stands in its command and is another stage's output is among its deps."""
+    outs = {
+        name: paths(
+            [entry for kind in ("outs", "metrics", "plots") for entry in each.get(kind, [])]
+        )
+        for name, each in pipeline().items()
+    }
+    made = {any_key(path) for each in outs.values() for path in each}
+    read = [
+        word
+        for word in pipeline()[stage]["cmd"].split()
+        if any(out == any_key(word) or out.startswith(f"{any_key(word)}/") for out in made)
+        and word not in outs[stage]
+    ]
+    assert read or stage in ("ingest", "gather"), "has this test gone blind?"
+    missing = set(read) - set(paths(pipeline()[stage]["deps"]))
+    assert not missing, f"dvc.yaml: {stage} reads {sorted(missing)} and does not depend on it"
+
+
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_step_has_one_name(stage: str) -> None:
     module = (ROOT / "tasks" / f"{stage}.py").read_text()
