@@ -1,11 +1,11 @@
 """The whole evaluation: its share of the default job, its growth, and a plain loop doing the same.
 
 The job is `dvc repro` on a clone of this project, from nothing; then the model that learned the
-last domain is examined again beside a champion, the model before it, as a second round does. The
-peer is the loop that anybody would write: a full forward pass for every sequence that is scored,
-and `generate` for every reply, by transformers' own model in the same precision; what both find is
-compared. Growth is measured on the exam of the job, on a quarter, a half and all of it; the loop
-does the quarter.
+last domain is examined again beside a champion, the model before it, as a second round does. Growth
+is that of one model's examination from 20 to 40 and 80 dialogues of each domain, with as many more
+replies and conversations. The peer is the loop that anybody would write: a full forward pass for
+every sequence that is scored, and `generate` for every reply, by transformers' own model in the
+same precision; it does half of the job's exam, and the likelihoods of both are compared.
 
     python -m benchmarks.evaluation
     python -m benchmarks.evaluation --quick    # the tiny profile, too small to judge
@@ -14,10 +14,12 @@ does the quarter.
 from __future__ import annotations
 
 import functools
+import json
 import statistics
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -29,14 +31,18 @@ from benchmarks._job import call, clone
 from benchmarks.form import Bound, Row, alternate, paired_ratio, quick_wanted, report
 from dialogue.config import Evaluate, Params, load_params
 from dialogue.conversation import converse
-from dialogue.examination import answer_paper, write_replies
+from dialogue.exam import compose_exam
+from dialogue.examination import write_replies
+from dialogue.instructions import plain_instructions
 from dialogue.manifest import read_manifest
 from dialogue.metrics import Floats
 from dialogue.metrics.likelihood import Branch, log_likelihoods
 from dialogue.model import autocast, choose_precision, load_model
 from dialogue.paper import Paper, set_paper
-from dialogue.records import Dialogue, Turn, read_dialogues
+from dialogue.records import Turn, read_dialogues
 from dialogue.tokenization import load_tokenizer
+from tasks._exam_files import EXAM, LABELS, NGRAMS
+from tasks._examiner import Examiner, choose_similarity
 from tasks.releases import Release, open_store, record
 from tasks.settings import edited_params
 
@@ -47,6 +53,7 @@ BOUNDS: dict[str, Bound] = {
     "evaluation_vs_plain_loop": ("min", 5.0),
 }
 _JOB = Path("data/benchmarks/evaluation")
+_SIZES = (20, 40, 80)
 
 
 def main() -> int:
@@ -55,25 +62,19 @@ def main() -> int:
     job, seconds = _run_job(quick)
     params = load_params(job / "params.yaml")
     again = _examine_again(job, params, rounds=1 if quick else 3)
-    exam = _exam(job, params)
-    folder = job / "models" / params.candidate
-    model, tokenizer = load_model(folder), load_tokenizer(folder)
-    model.train(False)
-    sides = {
-        name: functools.partial(_examine, model, tokenizer, *_part(exam, params.evaluate, part))
-        for name, part in (("a quarter", 0.25), ("half", 0.5), ("all", 1.0))
-    }
-    growth = alternate(sides, rounds=1 if quick else 3)
-    found = _beside_a_loop(
-        model, tokenizer, *_part(exam, params.evaluate, 0.25), rounds=1 if quick else 3
+    growth = alternate(
+        {f"{size} dialogues": _examination(job, params, size) for size in _SIZES},
+        rounds=1 if quick else 2,
     )
-    medians = {name: statistics.median(seconds) for name, seconds in growth.items()}
+    found = _beside_a_loop(job, params)
+    ours, loop = (statistics.median(found[side]) for side in ("ours", "loop"))
+    once, twice, four_times = growth.values()
     figures = {
         "default_job_seconds": seconds,
         "evaluation_seconds": again,
         "share_of_default_job": again / seconds,
-        "growth_2x": paired_ratio(growth["half"], growth["a quarter"]),
-        "growth_4x": paired_ratio(growth["all"], growth["a quarter"]),
+        "growth_2x": paired_ratio(twice, once),
+        "growth_4x": paired_ratio(four_times, once),
         "evaluation_vs_plain_loop": paired_ratio(found["loop"], found["ours"]),
     }
     rows = [
@@ -84,13 +85,13 @@ def main() -> int:
             f"{again / seconds:.2f}",
         ),
         *(
-            Row(f"one model, {name} of the exam", f"{seconds:.1f} s", "", "")
-            for name, seconds in medians.items()
+            Row(f"one model, {name} a domain", f"{statistics.median(seconds):.1f} s", "", "")
+            for name, seconds in growth.items()
         ),
         Row(
-            "one model, a quarter, beside a plain loop",
-            f"{statistics.median(found['ours']):.1f} s",
-            f"{statistics.median(found['loop']):.1f} s",
+            "one model, half of the exam, beside a plain loop",
+            f"{ours:.1f} s",
+            f"{loop:.1f} s",
             f"{figures['evaluation_vs_plain_loop']:.1f}×",
         ),
     ]
@@ -122,60 +123,53 @@ def _examine_again(job: Path, params: Params, rounds: int) -> float:
     return statistics.median(seconds)
 
 
-def _exam(job: Path, params: Params) -> dict[str, list[Dialogue]]:
-    exam: dict[str, list[Dialogue]] = {}
-    for dialogue in read_dialogues(job / "scores" / params.candidate / "exam.parquet"):
-        exam.setdefault(dialogue.domain, []).append(dialogue)
-    return exam
-
-
-def _part(
-    exam: dict[str, list[Dialogue]], settings: Evaluate, part: float
-) -> tuple[dict[str, list[Dialogue]], Evaluate]:
-    """So much of every domain, of its replies and of its conversations."""
-    asked = settings.model_copy(
+def _sized(settings: Evaluate, size: int) -> Evaluate:
+    """So many dialogues of every domain, and replies and conversations in proportion."""
+    share = size / settings.max_dialogues
+    return settings.model_copy(
         update={
-            "num_generations": max(1, round(part * settings.num_generations)),
-            "num_conversations": max(1, round(part * settings.num_conversations)),
+            "max_dialogues": size,
+            "num_generations": round(share * settings.num_generations),
+            "num_conversations": round(share * settings.num_conversations),
         }
     )
-    return {
-        domain: dialogues[: max(1, round(part * len(dialogues)))]
-        for domain, dialogues in exam.items()
-    }, asked
 
 
-def _examine(
-    model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerFast,
-    exam: dict[str, list[Dialogue]],
-    settings: Evaluate,
-) -> None:
-    """Everything that is asked of one model."""
-    precision = choose_precision("auto")
-    for domain, dialogues in exam.items():
-        paper = set_paper(domain, dialogues, tokenizer, settings, thorough=True)
-        list(answer_paper(model, paper, precision))
-        if paper.thorough:
-            write_replies(model, tokenizer, paper, settings, precision)
-            converse(model, tokenizer, paper.questions, settings, precision)
+def _examination(job: Path, params: Params, size: int) -> Callable[[], object]:
+    """Everything that is asked of a candidate, of so many dialogues of whatever split."""
+    domain = params.candidate
+    scores, folder = job / "scores" / domain, job / "models" / domain
+    known = [
+        read_dialogues(job / "data" / "valid" / name / "dialogues.parquet")
+        for name in params.lineage(domain)
+    ]
+    settings = _sized(params.evaluate, size)
+    examiner = Examiner(
+        settings,
+        compose_exam(chain(plain_instructions(), *known), size),
+        np.load(scores / NGRAMS, allow_pickle=False),
+        choose_similarity(settings),
+        json.loads((scores / LABELS).read_text(encoding="utf-8")),
+    )
+    return functools.partial(examiner.examine, folder, "candidate", domain)
 
 
-def _beside_a_loop(
-    model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerFast,
-    exam: dict[str, list[Dialogue]],
-    settings: Evaluate,
-    rounds: int,
-) -> dict[str, list[float]]:
-    """Seconds of ours and of the loop for the whole exam."""
+def _beside_a_loop(job: Path, params: Params) -> dict[str, list[float]]:
+    """Seconds of ours and of the loop for half of the exam."""
+    size = max(params.evaluate.max_dialogues // 2, 1)
+    settings = _sized(params.evaluate, size)
+    exam = compose_exam(read_dialogues(job / "scores" / params.candidate / EXAM), size)
+    folder = job / "models" / params.candidate
+    model, tokenizer = load_model(folder), load_tokenizer(folder)
+    model.train(False)
     papers = [
         set_paper(domain, dialogues, tokenizer, settings, thorough=True)
         for domain, dialogues in exam.items()
     ]
     precision = choose_precision("auto")
+    likelihoods: dict[str, list[list[Floats]]] = {}
 
-    def ours() -> list[list[Floats]]:
+    def ours() -> None:
         scored = []
         for paper in papers:
             trees = [item.tree for item in paper.items]
@@ -183,13 +177,16 @@ def _beside_a_loop(
             if paper.thorough:
                 write_replies(model, tokenizer, paper, settings, precision)
                 converse(model, tokenizer, paper.questions, settings, precision)
-        return scored
+        likelihoods["ours"] = scored
 
-    def loop() -> list[list[Floats]]:
-        return [each for paper in papers for each in _plainly(model, tokenizer, paper, settings)]
+    def loop() -> None:
+        likelihoods["loop"] = [
+            each for paper in papers for each in _plainly(model, tokenizer, paper, settings)
+        ]
 
-    _check(ours(), loop())
-    return alternate({"ours": ours, "loop": loop}, rounds)
+    seconds = alternate({"ours": ours, "loop": loop}, rounds=1)
+    _check(likelihoods["ours"], likelihoods["loop"])
+    return seconds
 
 
 def _plainly(

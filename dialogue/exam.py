@@ -18,23 +18,26 @@ GENERAL = (PLAIN_TEXT, INSTRUCTIONS)
 of them is how likely the text is."""
 
 
-def compose_exam(
-    before: Iterable[Dialogue], new: Iterable[Dialogue], max_dialogues: int
-) -> dict[str, list[Dialogue]]:
-    """The parent's exam and the new domain's test dialogues, by domain, in order of learning.
+def compose_exam(dialogues: Iterable[Dialogue], max_dialogues: int) -> dict[str, list[Dialogue]]:
+    """The exam of all these dialogues, by domain, in the order in which domains come.
 
     A domain has at most `max_dialogues`: those with the smallest ids. Ids come from a hash of the
     content, so that is a uniform sample, and a larger one contains it; equal dialogues count once.
-    Dialogues without a response ask nothing and are left out.
+    Dialogues without a response ask nothing and are left out. Takes a stream, and memory for
+    twice what it returns.
     """
     exam: dict[str, dict[str, Dialogue]] = {}
-    for dialogue in (*before, *new):
+    for dialogue in dialogues:
         if any(turn.role == "assistant" for turn in dialogue.turns):
-            exam.setdefault(dialogue.domain, {})[dialogue.id] = dialogue
-    return {
-        domain: [dialogues[key] for key in sorted(dialogues)[:max_dialogues]]
-        for domain, dialogues in exam.items()
-    }
+            part = exam.setdefault(dialogue.domain, {})
+            part[dialogue.id] = dialogue
+            if len(part) == 2 * max_dialogues:
+                exam[dialogue.domain] = _first(part, max_dialogues)
+    return {domain: [*_first(part, max_dialogues).values()] for domain, part in exam.items()}
+
+
+def _first(dialogues: dict[str, Dialogue], number: int) -> dict[str, Dialogue]:
+    return {key: dialogues[key] for key in sorted(dialogues)[:number]}
 
 
 def exam_digest(dialogues: Sequence[Dialogue]) -> str:

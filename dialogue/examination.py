@@ -50,9 +50,23 @@ def answer_paper(
     precision: Precision,
     advance: Callable[[int], None] = lambda _: None,
 ) -> Iterator[Measurement]:
-    """Every measurement that likelihoods give; `advance` is told of tokens read."""
+    """Every measurement that likelihoods give; `advance` is told of tokens read.
+
+    Of a dialogue of which any likelihood is not finite, none is: NaN is no place among others.
+    """
     trees = [item.tree for item in paper.items]
     found = log_likelihoods(model, trees, precision, advance)
+    spoilt = {
+        item.id
+        for item, parts in zip(paper.items, found, strict=True)
+        if not all(np.isfinite(part).all() for part in parts)
+    }
+    for each in _measured(paper, found):
+        yield each._replace(value=math.nan) if each.dialogue_id in spoilt else each
+
+
+def _measured(paper: Paper, found: Sequence[Sequence[Floats]]) -> Iterator[Measurement]:
+    """What the log-likelihoods of a paper's trees measure."""
     answers = []
     for item, parts in zip(paper.items, found, strict=True):
         yield from _likelihood(item, parts[0])

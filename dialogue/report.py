@@ -169,7 +169,7 @@ def _figure(key: Key, sample: Sample, seed: int) -> Figure:
     resampled = bootstrap(
         clusters, lambda sums: metric(sums[..., 0], sums[..., 1]), _RESAMPLES, seed
     )
-    return Figure(resampled.estimate, *interval(resampled), num_dialogues=len(sample.ids))
+    return Figure(resampled.estimate, *interval(resampled), num_dialogues=sample.count)
 
 
 def _matrix(samples: Mapping[Key, Sample]) -> dict[tuple[str, str], float]:

@@ -44,6 +44,27 @@ class Evidence:
                 return sample
         return None
 
+    def unlike(self, domain: str, metric: Metric) -> str | None:
+        """Why the metric of candidate and champion is not of the same, where it is not."""
+        if self._weighs_otherwise(domain, "bits_per_byte"):
+            return (
+                "candidate and champion read other parts of the dialogues, for their tokenizers "
+                "differ: raise evaluate.max_tokens until both read all, or promote by hand"
+            )
+        if metric.unit.endswith("token") and self._weighs_otherwise(domain, "response_perplexity"):
+            return (
+                f"{metric.name} is per token, and the tokenizers of candidate and champion "
+                "differ: leave the rule out, or promote by hand"
+            )
+        return None
+
+    def _weighs_otherwise(self, domain: str, metric: str) -> bool:
+        """Whether the bytes, or tokens, of the same dialogues are not as many."""
+        ours, theirs = (self.sample(role, domain, metric) for role in ("candidate", "champion"))
+        if ours is None or theirs is None:
+            return False
+        return not np.array_equal(ours.weight, theirs.weight)
+
 
 def bound(rule: Rule, domain: str, evidence: Evidence) -> Finding:
     """The metric on its own against `min` or `max`, of which the rule has one."""
@@ -59,7 +80,7 @@ def bound(rule: Rule, domain: str, evidence: Evidence) -> Finding:
     has = f"{domain} has {rule.metric} {whole.estimate:.4g}"
     finding = replace(
         finding,
-        count=len(sample.ids),
+        count=sample.count,
         of=metric.of,
         value=whole.estimate,
         interval=interval(whole, 1 - evidence.gate.alpha),
@@ -130,6 +151,8 @@ def _comparison(
     if not np.array_equal(ours.ids, theirs.ids):
         reason = f"{domain}: {rule.metric} of candidate and champion is of different dialogues"
         return replace(finding, reason=reason), None
+    if (why := evidence.unlike(domain, metric)) is not None:
+        return replace(finding, reason=f"{domain}: {why}"), None
     value = _bootstrap(ours, metric, evidence.gate)
     reference = _bootstrap(theirs, metric, evidence.gate).estimate
     if not (np.isfinite(value.estimate) and np.isfinite(reference)):
@@ -138,7 +161,7 @@ def _comparison(
     change = _bootstrap_change(ours, theirs, metric, evidence.gate)
     finding = replace(
         finding,
-        count=len(ours.ids),
+        count=min(ours.count, theirs.count),
         of=metric.of,
         value=value.estimate,
         interval=interval(value, 1 - evidence.gate.alpha),

@@ -63,6 +63,11 @@ class Sample:
     value: Floats
     weight: Floats
 
+    @property
+    def count(self) -> int:
+        """Of how many dialogues the metric says something: one that weighs nothing is none."""
+        return int(np.count_nonzero(self.weight))
+
 
 def write_scores(path: Path, scores: Iterable[Score]) -> int:
     """Write scores; returns how many there are. No score at all is fine."""

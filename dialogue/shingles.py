@@ -90,13 +90,20 @@ def ngram_hashes(
     Words of adjacent turns are adjacent: a transcript is a dialogue's text without its roles.
     """
     words, counts = word_hashes("\n".join(turns) for turns in dialogues)
+    return run_hashes(words, counts, num_words), np.maximum(0, counts - num_words + 1)
+
+
+def run_hashes(
+    words: NDArray[np.uint64], counts: NDArray[np.int64], num_words: int
+) -> NDArray[np.uint64]:
+    """uint64[G]: every `num_words` adjacent words of a text, of texts with so many words each."""
     size = max(0, len(words) - num_words + 1)
     hashes = np.zeros(size, np.uint64)
     for place in range(num_words):
         hashes = _mixed(hashes * _ODD + words[place : place + size])
-    dialogue = np.repeat(np.arange(len(counts)), counts)
-    whole = dialogue[:size] == dialogue[num_words - 1 :][:size]
-    return hashes[whole], np.maximum(0, counts - num_words + 1)
+    text = np.repeat(np.arange(len(counts)), counts)
+    whole: NDArray[np.uint64] = hashes[text[:size] == text[num_words - 1 :][:size]]
+    return whole
 
 
 def gathered(dialogues: Iterable[Sequence[str]]) -> Iterator[list[Sequence[str]]]:

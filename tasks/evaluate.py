@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from dialogue.metrics.labels import label_set
 from dialogue.metrics.novelty import Seen, seen_ngrams
 from dialogue.records import Dialogue, read_dialogues, write_dialogues
 from dialogue.replies import Reply, write_replies
-from dialogue.report import Report, matrix_csv, samples_markdown, summarize
+from dialogue.report import MATRIX_METRIC, Report, matrix_csv, samples_markdown, summarize
 from dialogue.scores import Score, gains_over_base, read_scores, write_scores
 from tasks._exam_files import BASE, EXAM, LABELS, NGRAMS, REPLIES, ROWS
 from tasks._examiner import Examined, Examiner, choose_similarity
@@ -92,13 +93,13 @@ def evaluate(
 def _exam(
     valid: Path, domain: str, parent_scores: Path, settings: Evaluate
 ) -> dict[str, list[Dialogue]]:
-    new = list(read_dialogues(valid / "dialogues.parquet", "test"))
-    before = list(read_dialogues(parent_scores / EXAM))
+    before = read_dialogues(parent_scores / EXAM)
+    new = read_dialogues(valid / "dialogues.parquet", "test")
     if settings.instructions:
-        before += plain_instructions()
+        asked = chain(before, plain_instructions(), new)
     else:
-        before = [dialogue for dialogue in before if dialogue.domain != INSTRUCTIONS]
-    exam = compose_exam(before, new, settings.max_dialogues)
+        asked = chain((each for each in before if each.domain != INSTRUCTIONS), new)
+    exam = compose_exam(asked, settings.max_dialogues)
     if not exam.get(domain):
         raise ValueError(
             f"{valid}: no test dialogue with a response; raise ingest.test_share or add dialogues"
@@ -126,11 +127,19 @@ def _labels(
 
 
 def _history(parent_scores: Path) -> list[Score]:
-    """What earlier rounds measured: of the base, and of the candidates and parents they had."""
+    """What earlier rounds measured: of the base, and for the matrix of their other models.
+
+    The champion is no part of the matrix, and of the base as a parent it has the base's own row.
+    """
     return [
-        score if score.model_role in (BASE, "ancestor") else replace(score, model_role="ancestor")
+        score if score.model_role == BASE else replace(score, model_role="ancestor")
         for score in read_scores(parent_scores / ROWS)
-        if score.model_role == BASE or (score.model_role != "champion" and score.learned != BASE)
+        if score.model_role == BASE
+        or (
+            score.metric == MATRIX_METRIC
+            and score.model_role != "champion"
+            and score.learned != BASE
+        )
     ]
 
 

@@ -6,6 +6,7 @@ import json
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -118,11 +119,11 @@ def _more(params: Params, first: _Look, scores: Path, valid: Path) -> dict[str, 
     domains = {dialogue.domain for dialogue in first.exam}
     if params.curriculum[params.candidate].against is None:
         domains -= set(GENERAL)  # whose rules compare, and there is no champion to compare with
-    dialogues = [*read_dialogues(scores / BASE / EXAM), *plain_instructions()]
+    parts = [read_dialogues(scores / BASE / EXAM), plain_instructions()]
     for domain in params.lineage(params.candidate):
         verify_manifest(valid / domain)
-        dialogues += read_dialogues(valid / domain / "dialogues.parquet", "test")
-    exam = compose_exam(dialogues, [], params.gate.second_look)
+        parts.append(read_dialogues(valid / domain / "dialogues.parquet", "test"))
+    exam = compose_exam(chain.from_iterable(parts), params.gate.second_look)
     return {
         domain: part
         for domain, part in exam.items()
@@ -136,7 +137,7 @@ def _look_again(params: Params, first: _Look, more: Exam, scores: Path, models: 
     from tasks._examiner import Examined, Examiner, choose_similarity  # noqa: PLC0415
 
     domain = params.candidate
-    asked = compose_exam(first.exam, [], params.gate.second_look)
+    asked = compose_exam(first.exam, params.gate.second_look)
     exam = {name: more.get(name, part) for name, part in asked.items()}
     seen = np.load(scores / domain / NGRAMS, allow_pickle=False)
     labels = json.loads((scores / domain / LABELS).read_text(encoding="utf-8"))

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 
 import numpy as np
+import regex
 from numpy.typing import NDArray
 
 from dialogue.records import Dialogue
+from dialogue.shingles import UNSPACED, gathered, run_hashes
 
 ORDER = 4
 """Length in words of the n-grams that novelty and repetition look at."""
@@ -23,12 +25,14 @@ _PAIR = 2
 Seen = NDArray[np.uint64]
 """Hashes of the n-grams of training dialogues, of all `_ORDERS`, sorted, each once."""
 
-_WORD = re.compile(r"\w+|[^\w\s]")
+_SIGNS = "".join(f"{chr(first)}-{chr(last)}" for first, last in UNSPACED)
+_WORD = regex.compile(rf"(?V1)[[{_SIGNS}]&&\w]\p{{M}}*|[[\w\p{{M}}]--[{_SIGNS}]]+|[^\w\s]\p{{M}}*")
 
 
 def words(text: str) -> list[str]:
-    """Words and punctuation marks, case folded."""
-    return _WORD.findall(text.casefold())
+    """Words and punctuation marks, case folded; of scripts without spaces, each sign."""
+    found: list[str] = _WORD.findall(text.casefold())
+    return found
 
 
 def ngrams(text: str, order: int) -> list[tuple[str, ...]]:
@@ -39,15 +43,12 @@ def ngrams(text: str, order: int) -> list[tuple[str, ...]]:
 
 def seen_ngrams(dialogues: Iterable[Dialogue], before: Seen | None = None) -> Seen:
     """What is no longer novel: n-grams of every turn of these dialogues, and those seen before."""
-    hashes = {
-        _hash(ngram)
-        for dialogue in dialogues
-        for turn in dialogue.turns
-        for order in _ORDERS
-        for ngram in ngrams(turn.text, order)
-    }
-    seen = np.fromiter(hashes, dtype=np.uint64, count=len(hashes))
-    return np.union1d(seen, before) if before is not None else np.sort(seen)
+    parts = [np.zeros(0, np.uint64) if before is None else before]
+    for chunk in gathered([turn.text for turn in dialogue.turns] for dialogue in dialogues):
+        hashes, counts = _word_hashes(text for turns in chunk for text in turns)
+        found = [run_hashes(hashes, counts, order) for order in _ORDERS]
+        parts.append(np.unique(np.concatenate(found)))
+    return np.unique(np.concatenate(parts))
 
 
 def distinct(replies: Mapping[str, str], order: int) -> Iterator[tuple[str, float, float]]:
@@ -111,11 +112,13 @@ def self_repetition(replies: Sequence[str]) -> tuple[float, float]:
 
 def _known(text: str, order: int, seen: Seen) -> NDArray[np.bool_]:
     """Which n-grams of a text training has shown."""
-    hashes = np.array([_hash(ngram) for ngram in ngrams(text, order)], dtype=np.uint64)
+    hashes = run_hashes(*_word_hashes([text]), order)
+    if len(seen) == 0:
+        return np.zeros(len(hashes), np.bool_)
     # `isin` would sort all of training for every reply; it is sorted.
-    places = np.searchsorted(seen, hashes)
-    known: NDArray[np.bool_] = np.append(seen, np.uint64(0))[places] == hashes
-    return known & (places < len(seen))
+    places = np.minimum(np.searchsorted(seen, hashes), len(seen) - 1)
+    known: NDArray[np.bool_] = seen[places] == hashes
+    return known
 
 
 def _longest_run(known: NDArray[np.bool_]) -> int:
@@ -123,5 +126,14 @@ def _longest_run(known: NDArray[np.bool_]) -> int:
     return int((edges[1::2] - edges[::2]).max(initial=0))
 
 
-def _hash(ngram: Sequence[str]) -> int:
-    return int.from_bytes(hashlib.blake2b("\x1f".join(ngram).encode(), digest_size=8).digest())
+def _word_hashes(texts: Iterable[str]) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
+    """uint64[W] and int64[N]: the words of all texts one after another, and how many each has."""
+    found = [words(text) for text in texts]
+    counts = np.array([len(each) for each in found], np.int64)
+    hashes = (_hash(word) for each in found for word in each)
+    return np.fromiter(hashes, np.uint64, int(counts.sum())), counts
+
+
+@lru_cache(maxsize=1 << 16)
+def _hash(word: str) -> int:
+    return int.from_bytes(hashlib.blake2b(word.encode(), digest_size=8).digest())

@@ -103,6 +103,18 @@ def test_a_thorough_paper_measures_everything_once_per_dialogue(
     assert np.sum(steps, axis=0) == pytest.approx([m.value for m in found["history_gain"]])
 
 
+def test_a_model_without_numbers_has_no_place_among_others(
+    tiny_model: Path, tokenizer: PreTrainedTokenizerFast
+) -> None:
+    broken = load_model(tiny_model).eval()
+    with torch.no_grad():
+        broken.get_output_embeddings().weight.fill_(math.nan)  # type: ignore[no-untyped-call]
+    paper = set_paper("chitchat", chats(), tokenizer, SETTINGS, thorough=True)
+    found = by_metric(answer_paper(broken, paper, "fp32"))
+    assert {"hits_at_1", "mrr", "next_turn", "bits_per_byte"} <= set(found)
+    assert all(math.isnan(each.value) for part in found.values() for each in part)
+
+
 def test_likelihood_is_the_models_own_on_every_response(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast
 ) -> None:

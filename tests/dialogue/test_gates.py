@@ -315,6 +315,52 @@ def test_what_twelve_dialogues_cannot_have_decides_nothing() -> None:
     assert silent.endswith("that repetition needs; about 20 dialogues would decide it.")
 
 
+def read(role: ModelRole, metric: str, value: float, weights: Sequence[float]) -> list[Score]:
+    each = rows(role, "support", metric, [value] * len(weights))
+    return [replace(score, weight=weight) for score, weight in zip(each, weights, strict=True)]
+
+
+@pytest.mark.parametrize(
+    ("num_bytes", "num_tokens", "state", "reason"),
+    [
+        (30.0, 12.0, "passed", "support is 20.0% better"),
+        (30.0, 9.0, "passed", "support is 20.0% better"),
+        (24.0, 9.0, "failed", "support: candidate and champion read other parts of the dialogues"),
+    ],
+    ids=["one tokenizer", "another that cuts nothing", "another that cuts elsewhere"],
+)
+def test_only_what_both_have_read_is_compared(
+    num_bytes: float, num_tokens: float, state: str, reason: str
+) -> None:
+    scores = [
+        *read("candidate", "bits_per_byte", 24.0, [30.0] * SEVERAL),
+        *read("candidate", "response_perplexity", 24.0, [12.0] * SEVERAL),
+        *read("champion", "bits_per_byte", num_bytes, [num_bytes] * SEVERAL),
+        *read("champion", "response_perplexity", 30.0, [num_tokens] * SEVERAL),
+        *rows("candidate", "support", "history_gain", noisy(2.0)),
+        *rows("champion", "support", "history_gain", noisy(2.0)),
+    ]
+    better = rule("bits_per_byte", "superiority")
+    heeds = rule("history_gain", "non_inferiority", margin=0.1)
+    first, second = verdict_on(scores, better, heeds, champion=CHAMPION).rules
+    assert first.state == state
+    assert first.reason.startswith(reason)
+    assert (second.state == "passed") == (num_tokens == 12.0)
+    if num_bytes == 30.0 and num_tokens == 9.0:
+        assert second.reason.startswith("support: history_gain is per token, and the tokenizers")
+
+
+@pytest.mark.parametrize(("telling", "state"), [(19, "undecided"), (20, "passed")])
+def test_what_weighs_nothing_is_no_evidence(telling: int, state: str) -> None:
+    weights = [1.0] * telling + [0.0] * 10
+    scores = (
+        read("candidate", "novel_ngrams", 1.0, weights[:telling])
+        + read("candidate", "novel_ngrams", 0.0, weights)[telling:]
+    )
+    finding = only(verdict_on(scores, rule("novel_ngrams", "bound", min=0.5)))
+    assert (finding.state, finding.count) == (state, telling)
+
+
 def test_a_failure_outweighs_what_is_undecided() -> None:
     scores = compared(noisy(0.1, count=12), noisy(1.0, count=12)) + rows(
         "candidate", "chitchat", "hits_at_1", [0.0] * SEVERAL

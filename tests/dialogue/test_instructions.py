@@ -20,7 +20,7 @@ def test_each_has_one_short_answer_and_an_id_of_its_own() -> None:
 
 def test_all_of_them_are_one_domain_of_the_exam() -> None:
     asked = plain_instructions()
-    exam = compose_exam(asked, asked, 40)
+    exam = compose_exam([*asked, *asked], 40)
     assert list(exam) == ["instructions"]
     assert [each.id for each in exam["instructions"]] == sorted(each.id for each in asked)[:40]
 

@@ -23,6 +23,12 @@ def chat(*texts: str) -> Dialogue:
 
 def test_words_and_marks_in_any_script() -> None:
     assert words("Don't PANIC, Zoë!") == ["don", "'", "t", "panic", ",", "zoë", "!"]
+    assert words("我喜欢喝茶。") == ["我", "喜", "欢", "喝", "茶", "。"]
+    assert words("そうですね") == ["そ", "う", "で", "す", "ね"]
+    assert words("สวัสดี hello") == ["ส", "วั", "ส", "ดี", "hello"]
+    assert words("नमस्ते दुनिया") == ["नमस्ते", "दुनिया"]
+    assert words("안녕하세요 iPhone电池") == ["안녕하세요", "iphone", "电", "池"]
+    assert words("Great ❤️!") == ["great", "❤️", "!"]
     assert ngrams("a b c", 2) == [("a", "b"), ("b", "c")]
     assert ngrams("a b c", 4) == []
 
@@ -42,6 +48,19 @@ def test_novel_is_what_no_training_turn_contains() -> None:
     assert novel("the cat sat on a hat", seen) == (2.0, 3.0)
     assert novel("too short", seen) == (0.0, 0.0)
     assert novel("one two three four", seen_ngrams([])) == (1.0, 1.0)
+
+
+def test_what_repeats_is_seen_without_spaces() -> None:
+    assert repetition("我不知道" * 20) == pytest.approx(1 - 4 / 77)
+    assert self_repetition(["我喜欢喝茶"] * 2) == (4.0, 4.0)
+    seen = seen_ngrams([chat("我喜欢喝红茶")])
+    assert novel("我喜欢喝绿茶", seen) == (2.0, 3.0)
+    assert longest_copy("我喜欢喝绿茶", seen) == (4.0, 6.0)
+
+
+def test_no_run_goes_from_one_turn_to_the_next() -> None:
+    seen = seen_ngrams([chat("one two", "three four"), chat("five six"), chat("seven eight")])
+    assert len(seen) == 0
 
 
 def test_what_was_seen_stays_seen() -> None:
