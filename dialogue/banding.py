@@ -15,6 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from dialogue.sorted_unique import sorted_unique
+
 Rows = NDArray[np.int64]
 Candidates = tuple[Rows, Rows]
 
@@ -75,12 +77,12 @@ def alike(a: Table, b: Table | None, similarity: float) -> Rows:
         for i, j in candidates:
             wanting = (met_a[i] < _PARTNERS) | (met_b[j] < _PARTNERS)
             pairs = _alike_among(a, other, np.stack([i[wanting], j[wanting]], axis=1))
-            codes = np.unique(pairs[:, 0] * num_b + pairs[:, 1])
+            codes = sorted_unique(pairs[:, 0] * num_b + pairs[:, 1])
             codes = codes[~_contained(codes, found)]
             _count(met_a, codes // num_b)
             _count(met_b, codes % num_b)
             fresh.append(codes)
-        found = np.unique(np.concatenate([found, *fresh]))
+        found = sorted_unique(np.concatenate([found, *fresh]))
     return np.stack([found // num_b, found % num_b], axis=1)
 
 

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dialogue.shingles import gathered, ngram_hashes
+from dialogue.sorted_unique import sorted_unique
 
 NUM_WORDS = 8
 MOST_GRAMS = 1 << 23
@@ -55,9 +56,9 @@ def grams(texts: Iterable[str], most: int = MOST_GRAMS) -> Grams:
         waiting.append(hashes if below == _EVERY else hashes[hashes < below])
         num_waiting += len(waiting[-1])
         if num_waiting >= most:
-            kept, below = _fewer(np.unique(np.concatenate([kept, *waiting])), below, most)
+            kept, below = _fewer(sorted_unique(np.concatenate([kept, *waiting])), below, most)
             waiting, num_waiting = [], 0
-    return Grams(*_fewer(np.unique(np.concatenate([kept, *waiting])), below, most))
+    return Grams(*_fewer(sorted_unique(np.concatenate([kept, *waiting])), below, most))
 
 
 @dataclass(slots=True)

@@ -22,6 +22,7 @@ from scipy.sparse.csgraph import connected_components
 
 from dialogue import banding
 from dialogue.shingles import VERSION, gathered, shingle_hashes
+from dialogue.sorted_unique import sorted_unique
 
 NUM_VALUES = 128
 SHORT_WORDS = 20
@@ -266,7 +267,7 @@ def _brief_pairs(
     # Within one set, the first of two alike ones is the original.
     originals = () if table_b is None else ((pairs[:, 0], own),)
     for matched, rows in (*originals, (pairs[:, 1], other)):
-        num_matched = len(np.unique(matched))
+        num_matched = len(sorted_unique(matched))
         if num_matched > max(_TEMPLATES_ROWS, _TEMPLATES_SHARE * len(rows)):
             return np.zeros((0, 2), np.int64), len(pairs)
     return np.stack([own[pairs[:, 0]], other[pairs[:, 1]]], axis=1), 0

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from dialogue.records import Dialogue
 from dialogue.shingles import UNSPACED, gathered, run_hashes
+from dialogue.sorted_unique import sorted_unique
 
 ORDER = 4
 """Length in words of the n-grams that novelty and repetition look at."""
@@ -47,8 +48,8 @@ def seen_ngrams(dialogues: Iterable[Dialogue], before: Seen | None = None) -> Se
     for chunk in gathered([turn.text for turn in dialogue.turns] for dialogue in dialogues):
         hashes, counts = _word_hashes(text for turns in chunk for text in turns)
         found = [run_hashes(hashes, counts, order) for order in _ORDERS]
-        parts.append(np.unique(np.concatenate(found)))
-    return np.unique(np.concatenate(parts))
+        parts.append(sorted_unique(np.concatenate(found)))
+    return sorted_unique(np.concatenate(parts))
 
 
 def distinct(replies: Mapping[str, str], order: int) -> Iterator[tuple[str, float, float]]:
