@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
@@ -25,7 +25,7 @@ class Section(BaseModel):
 
 
 def _as_texts(value: Any) -> Any:
-    """Labels and roles may be numbers or truth values to YAML: they are texts here."""
+    """Labels and roles may be numbers, `true` or `false` to YAML: they are texts here."""
     if not isinstance(value, dict):
         return value
     return {
@@ -586,12 +586,19 @@ class Params(Section):
         return tuple(reversed(path))
 
 
+_TAKEN = {
+    "base": "the pretrained model",
+    "instructions": "an exam of every model",
+    "text": "the fingerprints of pretraining's text",
+    "tokenizer": "the tokenizer of every model",
+}
+"""What paths and scores that are called by domain hold beside the domains."""
+
+
 def _check_domain(params: Params, domain: str) -> None:
-    if domain == "base":
-        raise ValueError("curriculum: `base` names the pretrained model; call the domain otherwise")
-    if domain == "instructions":
+    if domain in _TAKEN:
         raise ValueError(
-            "curriculum: `instructions` names an exam of every model; call the domain otherwise"
+            f"curriculum: `{domain}` names {_TAKEN[domain]}; call the domain otherwise"
         )
     if not domain.isidentifier():
         raise ValueError(
@@ -623,7 +630,7 @@ def load_params(path: Path) -> Params:
         ValueError: one line per fault, each naming the field, what stands there and the mend.
     """
     try:
-        raw: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+        raw: Any = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506 - safe
     except FileNotFoundError as error:
         raise ValueError(f"{path}: no such file; run from the project's folder") from error
     except UnicodeDecodeError as error:
@@ -638,6 +645,21 @@ def load_params(path: Path) -> Params:
     except ValidationError as error:
         lines = (_fault(path, fault, raw) for fault in error.errors())
         raise ValueError("\n".join(lines)) from error
+
+
+_BOOL, _TEXT = "tag:yaml.org,2002:bool", "tag:yaml.org,2002:str"
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML 1.1, but for `yes`, `no`, `on` and `off` as keys: labels and roles may be called so."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        """A mapping whose keys are those words as they are written."""
+        self.flatten_mapping(node)
+        for key, _ in node.value:
+            if key.tag == _BOOL and key.value.lower() not in ("true", "false"):
+                key.tag = _TEXT
+        return super().construct_mapping(node, deep)
 
 
 def _tuples(value: Any) -> Any:

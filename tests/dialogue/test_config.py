@@ -51,6 +51,12 @@ def test_the_default_is_valid() -> None:
         ("curriculum.support.after", "banking", r"`after: banking` names no domain"),
         ("curriculum.banking", {"after": "support"}, r"no source for the domain `banking`"),
         ("curriculum.instructions", {"after": "support"}, r"`instructions` names an exam of every"),
+        ("curriculum.text", {"after": "support"}, r"`text` names the fingerprints of pretraining"),
+        (
+            "curriculum.tokenizer",
+            {"after": "support"},
+            r"`tokenizer` names the .*call .* otherwise",
+        ),
         ("ingest.sources.support.sha256", "abc", r"sha256"),
         ("ingest.sources.support.kind", "weel", r"support.kind` is 'weel'; use one of 'file',"),
         ("ingest.sources.support.kind", None, r"`ingest.sources.support.kind` is missing; add it"),
@@ -63,6 +69,21 @@ def test_a_wrong_setting_is_named_with_its_mend(
 ) -> None:
     with pytest.raises(ValueError, match=said):
         load_params(changed(tmp_path, path, value))
+
+
+@pytest.mark.parametrize("word", ["yes", "no", "on", "off", "No", "OFF"])
+def test_labels_may_be_called_as_yaml_calls_truth_values(tmp_path: Path, word: str) -> None:
+    path = changed(tmp_path, "ingest.sources.support.labels", {"WORD": "word"})
+    path.write_text(path.read_text().replace("WORD", word))
+    labels = load_params(path).ingest.sources["support"].labels
+    assert labels == {word: "word"}
+
+
+def test_labels_that_are_truth_values_are_in_lower_case(tmp_path: Path) -> None:
+    path = changed(tmp_path, "ingest.sources.support.labels", {True: "so", False: "not", 2: "two"})
+    path.write_text(path.read_text().replace("false: not", "False: not"))
+    labels = load_params(path).ingest.sources["support"].labels
+    assert labels == {"true": "so", "false": "not", "2": "two"}
 
 
 def test_every_fault_is_named_at_once(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from dialogue.serving.store import Answer, ReplyStore
 from flows import lifelong as loop
 from flows import rounds
 from tasks import releases
-from tasks.graph import Graph
+from tasks.graph import Graph, ProjectBusy
 from tasks.releases import Release
 from tasks.serve import REPLIES
 from tasks.settings import edited_params
@@ -124,3 +124,17 @@ def test_a_round_that_nobody_released_is_released_first(project: Path) -> None:
     ended = loop.lifelong()
     assert (ended["round"], ended["release"]) == ("feedback_2", {"released": "run"})
     assert load_params(project / "params.yaml").candidate == "feedback_2"
+
+
+@pytest.mark.usefixtures("server")
+@pytest.mark.parametrize("where", ["current_graph", "train"])
+def test_while_another_run_is_going_on_there_is_no_round(
+    project: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    judge(project, "PROMOTE")
+    monkeypatch.setattr(loop, where, busy)
+    assert loop.lifelong() == {"round": None, "outcome": "busy", "reason": "PID 1"}
+
+
+def busy(*_: object) -> None:
+    raise ProjectBusy("PID 1")

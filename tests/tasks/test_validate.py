@@ -4,14 +4,16 @@ import json
 import random
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from numpy.typing import NDArray
 
 from dialogue.config import DataRule, FileSource, Params, Validate
 from dialogue.containment import grams
@@ -31,6 +33,7 @@ from dialogue.records import (
     write_rejects,
 )
 from dialogue.sources import raw_files, read
+from tasks import _evidence
 from tasks.validate import validate
 
 SHARED = Path(__file__).parents[2] / "../shared/data"
@@ -559,6 +562,34 @@ def test_drift_is_measured_against_the_version_that_git_has(project: Project) ->
     assert "embedding_drift" not in report
     assert {"length_drift", "vocabulary_drift"} <= {each["rule"] for each in report["warnings"]}
     assert "of the version that is" in project.page()
+
+
+def test_what_was_appended_is_embedded_in_proportion(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    embedded: list[str] = []
+
+    def encode(texts: Sequence[str]) -> NDArray[np.float32]:
+        embedded.extend(texts)
+        return np.ones((len(texts), 2), np.float32)
+
+    monkeypatch.setattr(_evidence, "extract", lambda *_: project.folder)
+    monkeypatch.setattr(_evidence, "load_encoder", lambda *_, **__: encode)
+    said = [f"old {n}" for n in range(1_000)] + [f"new {n}" for n in range(5_000)]
+    project.write([made((Turn("user", text),), "train", f"f:{text}") for text in said])
+    section = project.params.validate_.model_copy(update={"sample": 3_000, "embedder_sample": 200})
+    assert section.embedder is not None
+    evidence = _evidence.gathered(
+        "chat",
+        section,
+        json.loads((project.folder / "records" / "chat" / "counts.json").read_text()),
+        read_fingerprints(project.folder / "fingerprints" / "base"),
+        project.folder / "records" / "chat" / "dialogues.parquet",
+        project.folder / "chat.profile.json",
+    )
+    assert len(evidence.survey.sample) == pytest.approx(3_000, rel=0.1)
+    assert len(embedded) == 200
+    assert sum(text.startswith("new") for text in embedded) == pytest.approx(200 * 5 / 6, rel=0.1)
 
 
 def git(folder: Path, *words: str) -> None:

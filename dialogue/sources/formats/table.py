@@ -23,6 +23,8 @@ def read_table(name: str, stream: IO[bytes], reading: Reading) -> Iterator[Draft
     With a row a turn (`dialogue`, `role`, `text`, perhaps `system`), the rows of a dialogue stand
     together, in their order. Who `role` names may be said by `roles`; usual words for the two are
     known. What the first row has as `system` goes before all; later rows say the same, or nothing.
+    A row that does not say whose it is spoils the dialogues on both sides of it: it may have been
+    the last turn of the one, or the first of the other.
 
     Raises:
         ValueError: `columns` or `roles` is none, a column is missing, the table is damaged, or a
@@ -65,36 +67,47 @@ def _dialogues(
     roles = _roles(reading)
     seen: set[bytes] = set()
     current: _Dialogue | None = None
+    nobodys: str | None = None  # the last row that did not say whose it is, since the last key
     for origin, row in rows:
         key = None if isinstance(row, Reject) else given_id(row, columns["dialogue"])
-        if key is not None and (current is None or key != current.key):
+        if isinstance(row, Reject) or key is None:
+            nobodys = origin
+            if isinstance(row, Reject):
+                reason, excerpt = row.reason, row.excerpt
+            else:
+                reason = f"no dialogue: `{columns['dialogue']}` is blank"
+                excerpt = excerpt_of(row)
+            yield set_aside(origin, reason + _spoil(current), excerpt)
+            continue
+        if current is None or key != current.key:
             if current is not None and not current.is_spoilt:
                 yield current.draft()
             _check_new(key, seen, origin, columns["dialogue"])
             current = _Dialogue(key, origin, reading.max_row_bytes)
-        if current is not None and current.is_spoilt:
+            if nobodys is not None:
+                current.is_spoilt = True
+                reason = f"perhaps without its beginning: {nobodys}, before it, is set aside"
+                yield set_aside(origin, reason, excerpt_of(row))
+        nobodys = None
+        if current.is_spoilt:
             continue
         try:
-            if isinstance(row, Reject):
-                raise ValueError(row.reason)
-            if key is None or current is None:
-                raise ValueError(f"no dialogue: `{columns['dialogue']}` is blank")
             if "system" in columns:
                 current.set_system(_system(row, columns["system"]))
             role = role_of(text_of(row, columns["role"]), roles)
             current.add(role, text_of(row, columns["text"]))
         except ValueError as error:
-            reason, excerpt = (
-                str(error),
-                row.excerpt if isinstance(row, Reject) else excerpt_of(row),
-            )
-            if current is not None:
-                # The damaged row may have been one of its turns.
-                current.is_spoilt = True
-                reason += f" (in or after the dialogue of {current.origin})"
-            yield set_aside(origin, reason, excerpt)
+            yield set_aside(origin, str(error) + _spoil(current), excerpt_of(row))
     if current is not None and not current.is_spoilt:
         yield current.draft()
+
+
+def _spoil(dialogue: _Dialogue | None) -> str:
+    """Leave out a dialogue that the damaged row may belong to; what the reason says of that."""
+    if dialogue is None:
+        return ""
+    dialogue.is_spoilt = True
+    return f" (in or after the dialogue of {dialogue.origin})"
 
 
 class _Dialogue:

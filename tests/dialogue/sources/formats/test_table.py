@@ -96,6 +96,36 @@ def test_a_dialogue_with_a_damaged_row_amidst_it_is_set_aside_whole() -> None:
     assert isinstance(other, Draft)
 
 
+def test_a_row_that_cannot_be_read_may_be_of_the_dialogue_before_it_or_after() -> None:
+    """An unquoted comma in the first turn of a dialogue, or in the last one of another."""
+    first, second = "1,user,hi\n1,bot,hello there\n", "2,bot,sure\n2,user,with what\n2,bot,it\n"
+    third = "3,user,a\n3,bot,b\n"
+    text = f"conv,who,said\n{first}2,user,well, I need help\n{second}{third}"
+    before, after, whole = rows_of(text, TURNS)
+    assert isinstance(before, Reject)
+    assert before.origin == "f:4"
+    assert before.reason.startswith("wrong number of columns")
+    assert before.reason.endswith("(in or after the dialogue of f:2)")
+    assert isinstance(after, Reject)
+    assert after.origin == "f:5"
+    assert after.reason == "perhaps without its beginning: f:4, before it, is set aside"
+    assert isinstance(whole, Draft)
+    assert whole.origin == "f:8"
+    (opening, *others) = rows_of(f"conv,who,said\n,user,hey\n{first}", TURNS)
+    assert isinstance(opening, Reject)
+    assert opening.reason == "no dialogue: `conv` is blank"
+    assert [type(other) for other in others] == [Reject]
+
+
+def test_a_row_that_cannot_be_read_is_named_whatever_else_is_wrong_beside_it() -> None:
+    text = "conv,who,said\n1,X,a\n1,bot\n1,bot,b\n1,user,c, d\n2,user,e\n2,Y,f\n3,user,g\n"
+    *rejects, whole = rows_of(text, TURNS)
+    assert [reject.origin for reject in rejects] == ["f:2", "f:3", "f:5", "f:6"]
+    assert isinstance(whole, Draft)
+    inside = "conv,who,said\n1,user,a\n1,bot\n1,bot,b\n2,user,c\n"
+    assert [type(row) for row in rows_of(inside, TURNS)] == [Reject, Draft]
+
+
 def test_a_dialogue_that_comes_again_is_told() -> None:
     with pytest.raises(ValueError, match=r"f:4: dialogue '1' goes on after another one.*`conv`"):
         rows_of("conv,who,said\n1,user,a\n2,user,b\n1,bot,c\n", TURNS)

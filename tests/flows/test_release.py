@@ -1,0 +1,66 @@
+"""A release that comes at the wrong time."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from flows import release as door
+from tasks.graph import ProjectBusy
+from tasks.releases import Conflict
+
+ROOT = Path(__file__).parents[2]
+LONG = """
+stages:
+  pretrain:
+    cmd: touch begun && sleep 60
+    outs: [base.txt]
+"""
+
+pytestmark = pytest.mark.usefixtures("server")
+
+
+@pytest.fixture
+def project(make_project: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch) -> Path:
+    project = make_project(LONG)
+    shutil.copy(ROOT / "params.yaml", project)
+    monkeypatch.setattr(door, "reconcile", lambda *_, **__: None)
+    return project
+
+
+def test_while_a_stage_runs_there_is_nothing_to_release_and_that_is_no_failure(
+    project: Path,
+) -> None:
+    command = [sys.executable, "-m", "dvc", "repro", "-s", "pretrain"]
+    running = subprocess.Popen(command, cwd=project, stdout=subprocess.DEVNULL)
+    try:
+        while not (project / "begun").exists():
+            assert running.poll() is None
+            time.sleep(0.05)
+        ended = door.release()
+    finally:
+        running.kill()
+        running.wait()
+    assert ended["outcome"] == "busy"
+    assert f"PID {running.pid}" in ended["reason"]
+
+
+@pytest.mark.usefixtures("project")
+def test_a_candidate_that_cannot_be_judged_again_now_waits_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def faster(*_: object) -> None:
+        raise Conflict("another was faster")
+
+    def busy() -> None:
+        raise ProjectBusy("PID 1")
+
+    monkeypatch.setattr(door, "_release", faster)
+    monkeypatch.setattr(door, "train", busy)
+    assert door.release() == {"outcome": "busy", "reason": "PID 1"}
