@@ -71,7 +71,7 @@ def _is_cued(low: str) -> bool:
     return (
         ("pass" in low or "pw" in low or "key" in low or "token" in low)
         or ("secret" in low or "credential" in low)
-        or ("kennwort" in low or "senha" in low)
+        or ("kennwort" in low or "senha" in low or "basic" in low)
     )
 
 
@@ -88,7 +88,7 @@ def _telling(spelled: str, low: str, signs: bytes, *, is_cued: bool) -> bool:
         or (num_digits >= 7 and _SEVEN_DIGITS(spelled) is not None)
         or (num_digits >= 4 and _FOUR_PARTS(spelled) is not None)
         or (num_digits >= 2 and _ACCOUNT(low) is not None)
-        or (num_digits >= 1 and (is_cued or "bearer" in low or "basic" in low))
+        or (num_digits >= 1 and (is_cued or "bearer" in low))
         or (signs.count(b":") >= 2 and _SIX_COLONS(low) is not None)
         or (b"_" in signs and "_at_" in low)
         or (b"/" in signs and "/services/" in low)

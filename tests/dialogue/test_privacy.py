@@ -22,6 +22,7 @@ from dialogue.privacy.phones import phones
 from dialogue.privacy.plain import plain
 from dialogue.privacy.suspicion import suspicious
 from tests.dialogue import privacy_corpus as corpus
+from tests.dialogue.privacy_corpus import sentences
 
 STRUCTURED_DETECTORS = (keys, emails, ibans, cards, ips, phones)
 SHARED = Path(__file__).parents[2] / "../shared/data"
@@ -159,6 +160,7 @@ _CUES = st.sampled_from(
         *(
             "bearer ",
             "Basic: ",
+            "basic YWRt",
             "AKIA",
             "ABIA",
             "AIza",
@@ -251,6 +253,57 @@ def test_what_people_type(text: str, scrubbed: str) -> None:
     assert scrub(text) == scrubbed
 
 
+_SECRETS = ("hunter22", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY")
+
+
+@pytest.mark.parametrize("carrier", [*sentences.PASSWORD, *sentences.SECRET])
+def test_a_secret_is_replaced_in_every_sentence_and_nothing_beside_it(carrier: str) -> None:
+    for secret in _SECRETS:
+        assert scrub(carrier.replace("{}", secret)) == carrier.replace("{}", "[KEY]")
+
+
+@pytest.mark.parametrize("carrier", sentences.BASIC)
+def test_a_login_in_base64_is_replaced(carrier: str) -> None:
+    for login in ("YWxhZGRpbjpvcGVuc2VzYW1l", "YWRtaW46YWRtaW4=", "YWRtaW46aHVudGVyMjI="):
+        assert scrub(carrier.replace("{}", login)) == carrier.replace("{}", "[KEY]")
+
+
+def test_what_is_no_value_may_be_the_name_of_one() -> None:
+    assert scrub("token of secret: abc12345") == "token of secret: [KEY]"
+    assert scrub("secret token credentials: abc12345") == "secret token credentials: [KEY]"
+
+
+def test_a_new_password_that_reads_like_a_product_is_taken() -> None:
+    """`I changed my password to hunter22` reads no other; docs/privacy.md says so."""
+    assert scrub("reset my password to windows10") == "reset my password to [KEY]"
+    assert scrub("the password to windows10 is lost") == "the password to windows10 is lost"
+
+
+@pytest.mark.parametrize("key", ["AKIA" * 5, "AKIA" + "Z" * 16])
+def test_keys_without_a_space_between_them_are_found_one_by_one(key: str) -> None:
+    assert scrub(key * 1_000) == "[KEY]" * 1_000
+
+
+def test_what_findings_expose_one_by_one_is_found_in_few_rounds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen: list[int] = []
+
+    def first(text: str) -> Iterator[tuple[int, int]]:
+        seen.append(len(text))
+        if text.startswith("x"):
+            yield 0, 1
+
+    monkeypatch.setattr(dialogue.privacy, "suspicious", lambda _: True)
+    monkeypatch.setitem(dialogue.privacy._DETECTORS, "key", first)
+    assert scrub("xxx left", ("key",)) == "[KEY][KEY][KEY] left"
+    seen.clear()
+    scrubbed = scrub("x" * 10_000 + " " * 20_000 + "left", ("key",))
+    assert "x" not in scrubbed
+    assert scrubbed.endswith("left")
+    assert len(seen) < 40
+
+
 def test_kinds_are_counted_and_only_those_wanted_are_replaced() -> None:
     scrubber = Scrubber(["ip", "email"])
     text = "a@b.org from 10.0.0.1, then c@d.org, +49 170 1234567"
@@ -286,8 +339,22 @@ def test_names_are_found_after_words_that_introduce_them() -> None:
         "x@" * 25_000,
         "eyJ" * 16_000,
         "+1234567" * 6_000,
+        "AKIA" * 12_500,
+        ("AKIA" + "Z" * 16) * 2_500,
+        ("pw=" + "a1" * 255 + "aa") * 97,
+        "secret " * 7_000,
+        "token:" * 8_000,
+        "password is: " * 4_000,
+        "password\t\t\t" * 5_000,
+        "set my password to " * 2_600,
+        "secret access " * 3_500,
+        "**password** " * 4_000,
+        "pw=abc12) " * 5_000,
+        "basic " * 8_000,
+        "authorization: " * 3_300,
+        "密码 是" * 12_000,
     ],
-    ids=lambda text: text[:6],
+    ids=lambda text: text[:14],
 )
 def test_no_text_takes_long(text: str) -> None:
     """A quadratic pattern would take minutes: 50,000 characters are little, for one."""

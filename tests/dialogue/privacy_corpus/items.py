@@ -298,7 +298,7 @@ def _key(draw: random.Random) -> Made:
         "pem": _block(draw),
     }
     form = draw.choice(
-        (*issued, "password", "password", "password", "secret", "secret", "bearer", "url")
+        (*issued, "password", "password", "password", "secret", "secret", "bearer", "basic", "url")
     )
     if form == "password":
         words = ("sunshine", "Dragon", "kitty", "Berlin", "qwert", "lovely")
@@ -312,6 +312,9 @@ def _key(draw: random.Random) -> Made:
         return form, draw.choice(sentences.SECRET), item
     if form == "bearer":
         return form, "curl -H 'Authorization: Bearer {}' https://x.org", some(_URL_SAFE, 38) + "4z"
+    if form == "basic":
+        login = f"{draw.choice(_GIVEN).lower()}:{some(_ALNUM, draw.randint(8, 16))}"
+        return form, draw.choice(sentences.BASIC), base64.b64encode(login.encode()).decode()
     if form == "url":
         return form, "postgres://app:{}@db.internal:5432/main", some(_ALNUM, 12)
     return form, draw.choice(sentences.KEY), issued[form]
