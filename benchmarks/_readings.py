@@ -9,16 +9,17 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks._kept import ROOT, state
 from dialogue.appraisal import LEARNED, READER, Exchange, Reads
 from dialogue.appraisal.reading import NUM_ELSEWHERE, Likelihoods
 from dialogue.digests import file_digest
 
 _FOLDER = Path("data/readings")
-_ROOT = Path(__file__).parents[1]
 _SOURCES = (
     "appraisal/exchange.py",
     "appraisal/transcript.py",
     "appraisal/reading.py",
+    "encoding.py",
     "metrics/likelihood.py",
     "llama.py",
 )
@@ -34,9 +35,8 @@ class KeptReader:
     def __init__(self, load: Callable[[], Reads]) -> None:
         self._load = load
         self._reader: Reads | None = None
-        sources = [(_ROOT / "dialogue" / name).read_text() for name in _SOURCES]
-        weights = file_digest(LEARNED)
-        self._file = _FOLDER / f"{_digest(READER.sha256, weights, *sources)[:16]}.jsonl"
+        code = [ROOT / "dialogue" / name for name in _SOURCES]
+        self._file = _FOLDER / f"{state([READER.sha256, file_digest(LEARNED)], code)}.jsonl"
         self._known = dict(_lines(self._file))
 
     def read(

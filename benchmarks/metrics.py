@@ -5,7 +5,8 @@
    conversations; agreement is Spearman's rank correlation with the mean overall rating, with the
    interval of a bootstrap over conversations (of a bot, for bots). Halves by hash show how much of
    a figure is chance. Other ways to sum up a conversation stand below.
-   The exam's metrics of what was written are held against all of these conversations.
+   The exam's metrics of what was written are held against all of these conversations. Without
+   the ratings nothing is measured.
 2. chitchat-dataset's own ratings of chats between people, who rated each other, with the logarithm
    of the chat's length held fixed: long chats were good ones.
 3. The real response against others, area under the curve, on contexts that nothing was trained on.
@@ -67,21 +68,19 @@ _SUMMARIES: dict[str, Callable[[Floats], float]] = {
 def main() -> int:
     """Appraise, and hold it against people."""
     asked = _arguments()
+    if not RATINGS.exists():
+        raise SystemExit(f"{RATINGS}: not here; its ratings are what the bounds are held against")
     appraiser = Appraiser(KeptReader(load_reader), load_encode(), load_head())
     rows, figures = _apart(appraiser, 3 if asked.quick else asked.contexts)
-    bounds = {}
-    if RATINGS.exists():
-        conversations = rated_conversations(2 if asked.quick else asked.per_bot)
-        measures = _appraised(appraiser, conversations, "conversations")
-        more, found = _ratings(conversations, measures, asked.plot)
-        rows, figures, bounds = rows + more, figures | found, BOUNDS
-        more, found = _written(rated_conversations(2 if asked.quick else _ALL))
-        rows, figures = rows + more, figures | found
-    else:
-        print(f"{RATINGS}: not here; people's ratings of bots are left out", file=sys.stderr)
+    conversations = rated_conversations(2 if asked.quick else asked.per_bot)
+    measures = _appraised(appraiser, conversations, "conversations")
+    more, found = _ratings(conversations, measures, asked.plot)
+    rows, figures = rows + more, figures | found
+    more, found = _written(rated_conversations(2 if asked.quick else _ALL))
+    rows, figures = rows + more, figures | found
     chats = rated_chats(3 if asked.quick else asked.chats)
     more, found = _chats(chats, _appraised(appraiser, chats, "chats"))
-    return report("metrics", rows + more, figures | found, bounds, quick=asked.quick)
+    return report("metrics", rows + more, figures | found, BOUNDS, quick=asked.quick)
 
 
 def _arguments() -> argparse.Namespace:

@@ -6,7 +6,8 @@ exam of it with replacement and asks `judge` for a verdict by the rules of param
 something; where that is INCONCLUSIVE, once more on an exam twice as large. Where nothing shall
 differ, a coin decides for each dialogue which model is called the candidate; a change multiplies
 the candidate's bits. There is no peer: the bounds are what the tests promise. The population and
-the curves lie under data/benchmarks/statistics; a population that is there is not made again.
+the curves lie under data/benchmarks/statistics; a population that is there is not made again while
+the settings and the code that make it stay as they are.
 
     python -m benchmarks.statistics
     python -m benchmarks.statistics --quick    # a smoke run, too small to judge
@@ -16,7 +17,6 @@ from __future__ import annotations
 
 import functools
 import math
-import shutil
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,42 +26,24 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
-import torch
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
-from benchmarks._lifelong_stream import Sizes, Stream, open_stream, plain_documents
+from benchmarks._lifelong_stream import Sizes
+from benchmarks._population import EARLIER, MEASURED, TARGET, Floats, Population, population
 from benchmarks.form import Bound, Row, quick_wanted, report
 from dialogue.config import Gate, load_params
-from dialogue.exam import GENERAL, INSTRUCTIONS, PLAIN_TEXT
-from dialogue.examination import answer_paper
-from dialogue.freezing import freeze
+from dialogue.exam import GENERAL
 from dialogue.gates import judge
-from dialogue.instructions import plain_instructions
-from dialogue.log import SilentLog
-from dialogue.model import choose_precision, load_model
-from dialogue.paper import Paper, set_paper
-from dialogue.pretraining import Document
-from dialogue.records import Dialogue, Turn
 from dialogue.scores import Score
-from dialogue.shards import concatenate
 from dialogue.statistics import bootstrap, interval
-from dialogue.training import train
 from dialogue.verdict import Candidate, Decision
 
-Floats = NDArray[np.float64]
-Population = Mapping[str, Mapping[str, Floats]]
-"""Domain → metric → [N, 4]: the values of one seed's model, of the other's and of the base, and
-their weight. NaN where a dialogue does not have the metric."""
-
 _FOLDER = Path("data/benchmarks/statistics")
-_EARLIER, _TARGET = ("chitchat", "support"), "assistant"
 _WHOLE = Sizes(num_train=200, num_test=200, num_selected=200, max_tokens=128, pretrain_tokens=None)
 _QUICK = Sizes(num_train=60, num_test=60, num_selected=60, max_tokens=64, pretrain_tokens=20_000)
 _DIALOGUES = 200
 _REGRESSION, _GAIN = 0.03, 0.05
-_MEASURED = ("bits_per_byte", "history_gain")
-_METRICS = (*_MEASURED, "gain_over_base")
+_METRICS = (*MEASURED, "gain_over_base")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +56,7 @@ class Scene:
 
     def change(self, domain: str) -> float:
         """Of the candidate's bits on a domain."""
-        return {_TARGET: -self.gain, _EARLIER[0]: self.regression}.get(domain, 0.0)
+        return {TARGET: -self.gain, EARLIER[0]: self.regression}.get(domain, 0.0)
 
 
 def main() -> int:
@@ -83,7 +65,7 @@ def main() -> int:
     sizes = _QUICK if quick else _WHOLE
     trials, points = (20, 4) if quick else (2_000, 200)
     gate = _gate()
-    people = _population(sizes)
+    people = population(sizes, _FOLDER)
     scenes = {
         "the same": Scene(),
         "the same, as few as by default": Scene(num_dialogues=40),
@@ -193,7 +175,7 @@ def _verdict(people: Population, gate: Gate, scene: Scene, trial: int) -> Decisi
             decision = judge(
                 look,
                 gate,
-                Candidate(_TARGET, "candidate", "parent"),
+                Candidate(TARGET, "candidate", "parent"),
                 "champion",
                 exam_digest="",
                 evidence_digest="",
@@ -206,7 +188,7 @@ def _verdict(people: Population, gate: Gate, scene: Scene, trial: int) -> Decisi
 def _scores(role: str, domain: str, metric: str, values: Floats, weights: Floats) -> list[Score]:
     assert role in ("candidate", "champion")
     return [
-        Score(role, role, _TARGET, domain, f"{index:05d}", metric, value, weight)  # type: ignore[arg-type]
+        Score(role, role, TARGET, domain, f"{index:05d}", metric, value, weight)  # type: ignore[arg-type]
         for index, (value, weight) in enumerate(zip(values.tolist(), weights.tolist(), strict=True))
         if not math.isnan(value)
     ]
@@ -219,7 +201,7 @@ def _coverage(people: Population, gate: Gate, trials: int) -> dict[str, float]:
         return (totals[..., 1] - totals[..., 0]) / totals[..., 1]
 
     covered = {}
-    for domain in (*_EARLIER, _TARGET):
+    for domain in (*EARLIER, TARGET):
         whole = people[domain]["bits_per_byte"]
         truth = float(change(whole.sum(axis=0)))
         held = 0
@@ -232,102 +214,11 @@ def _coverage(people: Population, gate: Gate, trials: int) -> dict[str, float]:
     return covered
 
 
-def _population(sizes: Sizes) -> Population:
-    """What both models and their base give every held-out dialogue, text and instruction."""
-    kept = _FOLDER / sizes.name / "population.npz"
-    if not kept.exists():
-        found = _examined(sizes, kept.parent)
-        values = {f"{d} {metric}": v for d, of in found.items() for metric, v in of.items()}
-        np.savez(kept, **values)  # type: ignore[arg-type]
-    people: dict[str, dict[str, Floats]] = {}
-    with np.load(kept, allow_pickle=False) as values:
-        for name in values:
-            domain, metric = name.split()
-            people.setdefault(domain, {})[metric] = values[name]
-    return people
-
-
-def _examined(sizes: Sizes, folder: Path) -> Population:
-    stream = open_stream(sizes, folder)
-    params = load_params(Path("params.yaml"))
-    texts = plain_documents(params)[-sizes.num_test :]
-    general = {PLAIN_TEXT: [_text(each) for each in texts], INSTRUCTIONS: plain_instructions()}
-    settings = params.evaluate.model_copy(update={"max_tokens": sizes.max_tokens})
-    papers = [
-        *(stream.papers[domain][0] for domain in (*_EARLIER, _TARGET)),
-        *(set_paper(n, d, stream.tokenizer, settings, thorough=False) for n, d in general.items()),
-    ]
-    found = [_measured(stream, papers, seed) for seed in (1, 2, None)]
-    return {
-        domain: {
-            metric: np.array(
-                [
-                    [*(each[domain].get((name, metric), _ABSENT)[0] for each in found), weight]
-                    for name, weight in _weights(found[0][domain], metric)
-                ]
-            )
-            for metric in _MEASURED
-            if any(of == metric for _, of in found[0][domain])
-        }
-        for domain in found[0]
-    }
-
-
-_ABSENT = (math.nan, math.nan)
-_Measured = Mapping[str, Mapping[tuple[str, str], tuple[float, float]]]
-"""Domain → (dialogue, metric) → value and weight."""
-
-
-def _weights(
-    measured: Mapping[tuple[str, str], tuple[float, float]], metric: str
-) -> Iterator[tuple[str, float]]:
-    """Every dialogue of a domain with the metric's weight, NaN where it does not have it."""
-    for name, of in measured:
-        if of == "bits_per_byte":
-            yield name, measured.get((name, metric), _ABSENT)[1]
-
-
-def _text(document: Document) -> Dialogue:
-    turns = (Turn("assistant", document.text),)
-    return Dialogue(document.id, turns, PLAIN_TEXT, "test", "", "", "", "")
-
-
-def _measured(stream: Stream, papers: Sequence[Paper], seed: int | None) -> _Measured:
-    """What a model trained from `seed`, or the base, gives every dialogue of the papers."""
-    model = load_model(stream.base)
-    if seed is not None:
-        settings = load_params(Path("params.yaml")).finetune
-        if stream.general is not None:
-            freeze(model, settings.freeze)
-        checkpoints = stream.base.with_name("checkpoints")
-        assert stream.tokenizer.pad_token_id is not None
-        train(
-            model,
-            concatenate([stream.train[domain] for domain in (*_EARLIER, _TARGET)]),
-            settings.training.model_copy(update={"seed": seed}),
-            SilentLog(),
-            pad_id=stream.tokenizer.pad_token_id,
-            checkpoints=checkpoints,
-            label=f"seed {seed}",
-        )
-        shutil.rmtree(checkpoints, ignore_errors=True)
-    model.train(False)
-    model.to(torch.device("cpu"))  # type: ignore[arg-type]
-    return {
-        paper.domain: {
-            (each.dialogue_id, each.metric): (each.value, each.weight)
-            for each in answer_paper(model, paper, choose_precision("auto"))
-            if each.metric in _MEASURED
-        }
-        for paper in papers
-    }
-
-
 def _draw(curves: Mapping[str, Mapping[int, Sequence[tuple[float, float]]]]) -> Figure:
     """Share of promotions against the size of the change, a line for each size of the exam."""
     titles = {
         "gain": "the target is better by",
-        "regression": f"the target is {_GAIN:.0%} better, {_EARLIER[0]} worse by",
+        "regression": f"the target is {_GAIN:.0%} better, {EARLIER[0]} worse by",
     }
     figure = Figure(figsize=(8.4, 3.4), layout="constrained")
     axes = figure.subplots(1, 2, sharey=True)

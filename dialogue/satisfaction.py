@@ -22,7 +22,7 @@ class Satisfaction:
         satisfied: share of the rated that were liked; None where nothing was rated.
         low: lower end of its 95 % interval; None as above.
         high: upper end.
-        conversations: how many named conversations it took part in.
+        conversations: how many named conversations it took part in, each user's apart.
         turns_per_conversation: its replies in them, on average; None where none is named.
         words_per_turn: how much people wrote to it at a time, on average.
     """
@@ -59,7 +59,8 @@ def _satisfaction(answers: list[Answer], ratings: Mapping[str, Rating]) -> Satis
         share = liked / len(opinions)
         wilson = stats.binomtest(liked, len(opinions)).proportion_ci(method="wilson")
         low, high = float(wilson.low), float(wilson.high)
-    named = [answer.conversation for answer in answers if answer.conversation is not None]
+    # Clients name conversations for themselves: two users' "1" are two.
+    named = [(each.user, each.conversation) for each in answers if each.conversation is not None]
     conversations = len(set(named))
     return Satisfaction(
         replies=len(answers),

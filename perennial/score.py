@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,6 +16,17 @@ if TYPE_CHECKING:
     from dialogue.metrics import Floats
 
 _AT_ONCE = 256
+_MEASURES = (
+    "likelihood",
+    "mutual_information",
+    "next_utterance",
+    "turn_similarity",
+    "fit",
+    "copied",
+    "composite",
+)
+"""What each line gets. Named here too: importing the appraisal takes seconds."""
+_Write = Callable[[Iterable[str]], None]
 
 
 def score_command(
@@ -36,38 +49,67 @@ def score_command(
     docs/metrics.md says what each measure does not see.
     """
     lines = _read(file)
-    # Imported here: torch takes seconds, and a fault of the file shows at once.
-    from dialogue.appraisal import Exchange, load_appraiser
-    from dialogue.progress import Progress
-    from dialogue.writing import named_where_it_fails
-    from tasks._environment import quiet_environment
-
-    quiet_environment(Path.cwd())
-    appraiser = load_appraiser()
-    bar = Progress("score", len(lines), "responses")
     measures: dict[str, list[float]] = {}
+    with _destination(output) as write:
+        # Imported here: torch takes seconds, and a fault of the files shows at once.
+        from dialogue.appraisal import Exchange, load_appraiser
+        from dialogue.progress import Progress
+        from tasks._environment import quiet_environment
 
-    def scored() -> Iterator[str]:
+        quiet_environment(Path.cwd())
+        appraiser = load_appraiser()
+        bar = Progress("score", len(lines), "responses")
         for start in range(0, len(lines), _AT_ONCE):
             part = lines[start : start + _AT_ONCE]
             exchanges = [Exchange(tuple(row["context"]), row["response"]) for row in part]
             found = appraiser.appraise(exchanges, bar.advance)
+            assert found.keys() == set(_MEASURES)
             for name, values in found.items():
                 measures.setdefault(name, []).extend(values.tolist())
-            yield from _written(part, found)
-
-    if output is None:
-        for line in scored():
-            sys.stdout.write(f"{line}\n")
-            sys.stdout.flush()
-    else:
-        partial = output.with_name(f".partial-{output.name}")
-        with named_where_it_fails(output, partial):
-            with partial.open("w", encoding="utf-8") as written:
-                written.writelines(f"{line}\n" for line in scored())
-            partial.replace(output)
+            write(_written(part, found))
     bar.finish()
     _summarize(measures)
+
+
+@contextmanager
+def _destination(output: Path | None) -> Iterator[_Write]:
+    """What writes lines: to stdout at once, or to a file that appears complete or not at all.
+
+    Raises:
+        ValueError: there can be no such file.
+        OSError: it cannot be written to.
+    """
+    if output is None:
+        yield _to_stdout
+        return
+    from dialogue.writing import named_where_it_fails, removed_where_it_ends_early
+
+    if not output.parent.is_dir():
+        raise ValueError(f"{output}: there is no folder {output.parent}; make it, or name another")
+    if output.exists() and not output.is_file():
+        raise ValueError(f"{output}: not a file; name one")
+    partial = output.with_name(f".partial-{output.name}")
+
+    def write(lines: Iterable[str]) -> None:
+        with named_where_it_fails(output, partial), partial.open("a", encoding="utf-8") as written:
+            written.writelines(f"{line}\n" for line in lines)
+
+    try:
+        partial.write_bytes(b"")
+    except OSError as error:
+        raise ValueError(
+            f"{output}: cannot be written ({error.strerror}); name another place"
+        ) from error
+    with removed_where_it_ends_early(partial):
+        yield write
+        with named_where_it_fails(output, partial):
+            partial.replace(output)
+
+
+def _to_stdout(lines: Iterable[str]) -> None:
+    for line in lines:
+        sys.stdout.write(f"{line}\n")
+        sys.stdout.flush()
 
 
 def _read(file: Path) -> list[dict[str, Any]]:
@@ -85,7 +127,8 @@ def _read(file: Path) -> list[dict[str, Any]]:
         if not line.strip():
             continue
         try:
-            row = json.loads(line.decode("utf-8"))
+            text = line.decode("utf-8")
+            row = json.loads(text, parse_float=_finite, parse_constant=_finite)
             _check(row)
             rows.append(row)
         except UnicodeError:
@@ -111,14 +154,25 @@ def _check(row: object) -> None:
         raise ValueError("`context` is no list of texts; give one text per turn, oldest first")
     if not isinstance(response, str):
         raise ValueError('`response` is no text; an empty one is given as ""')
+    taken = [field for field in _MEASURES if field in row]
+    if taken:
+        raise ValueError(f"`{'`, `'.join(taken)}` names a measure; call the field otherwise")
     # Half of a surrogate pair is JSON and no text: nothing can write it.
     json.dumps(row, ensure_ascii=False).encode("utf-8")
+
+
+def _finite(number: str) -> float:
+    """Of a number in JSON, or of one that JSON does not know."""
+    value = float(number)
+    if not math.isfinite(value):
+        raise ValueError(f"{number} is no finite number; write it as a text, or leave it out")
+    return value
 
 
 def _written(rows: Sequence[Mapping[str, Any]], measures: Mapping[str, Floats]) -> Iterator[str]:
     for index, row in enumerate(rows):
         found = {name: round(float(values[index]), 6) for name, values in measures.items()}
-        yield json.dumps({**row, **found}, ensure_ascii=False)
+        yield json.dumps({**row, **found}, ensure_ascii=False, allow_nan=False)
 
 
 def _summarize(measures: Mapping[str, Sequence[float]]) -> None:

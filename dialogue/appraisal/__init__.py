@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
@@ -104,6 +105,8 @@ STANDARDS: dict[str, Standard] = {
 these from others, and with a look at the rated conversations (docs/log.md, 2026-11-27).
 `turn_similarity` is reported only: `fit` holds it."""
 COPIED, COMPOSITE = "copied", "composite"
+_OF_CONTEXT = ("next_utterance", "fit")
+"""What does not exist where nothing stands before a response."""
 
 
 class Appraiser:
@@ -129,19 +132,18 @@ class Appraiser:
         """
         read = self._reader.read(exchanges, advance)
         similarity, fit = similarities(exchanges, self._encode, self._head)
+        follows = np.array([bool(each.context) for each in exchanges], dtype=np.bool_)
         found = {
             "likelihood": read.after / read.counts,
             "mutual_information": (read.after - read.elsewhere.mean(1)) / np.sqrt(read.counts),
             # Of what nothing stands before, the reader has learned nothing.
-            "next_utterance": np.where(
-                [bool(each.context) for each in exchanges], read.next_utterance, 0.0
-            ),
+            "next_utterance": np.where(follows, read.next_utterance, 0.0),
             "turn_similarity": similarity,
             "fit": fit,
             COPIED: np.array([copied(each) for each in exchanges]),
         }
         said = np.array([bool(each.response.strip()) for each in exchanges])
-        return found | {COMPOSITE: np.where(said, composite(found), FLOOR)}
+        return found | {COMPOSITE: np.where(said, composite(found, follows), FLOOR)}
 
 
 def load_appraiser() -> Appraiser:
@@ -198,14 +200,21 @@ def load_encode() -> Encode:
     return load_encoder(folder, max_tokens=_ENCODER_TOKENS)
 
 
-def composite(found: Mapping[str, Floats]) -> Floats:
+def composite(found: Mapping[str, Floats], follows: NDArray[np.bool_]) -> Floats:
     """The weighted mean of the measures in units of their spread over real responses, [N].
 
     A response of which most was copied from what was said loses up to 4.
+
+    Args:
+        found: the measures by name, [N] each.
+        follows: whether anything stands before the response, [N]; where nothing does, measures
+            that need it count as those of an average response.
     """
     total = math.fsum(standard.weight for standard in STANDARDS.values())
     mean = np.zeros(len(found[COPIED]))
     for name, standard in STANDARDS.items():
         distance = (found[name] - standard.mean) / standard.spread
+        if name in _OF_CONTEXT:
+            distance = np.where(follows, distance, 0.0)
         mean += standard.weight / total * np.clip(distance, -_FARTHEST, _FARTHEST)
     return mean - _COPY_PENALTY * np.maximum(0.0, 2.0 * found[COPIED] - 1.0)

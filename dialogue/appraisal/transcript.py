@@ -3,7 +3,8 @@
 The first line says what it is: with it, and with names in place of letters, the same model tells
 the real response from others much more often (docs/log.md, 2026-11-27). After a response can stand
 one token more, Yes or No: whether it is the next utterance, or another one put in its place. The
-reader has learned which (`benchmarks/fit_reader.py`).
+reader has learned which (`benchmarks/fit_reader.py`). Special tokens that stand in a text are
+spelled out.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerFast
+
+from dialogue.encoding import Encoder
 
 _PREAMBLE = "Anna and Ben have a conversation.\n\n"
 _SPEAKERS = ("Anna", "Ben")
@@ -35,7 +38,7 @@ class Transcriber:
     """Writes turns as tokens of one vocabulary."""
 
     def __init__(self, tokenizer: PreTrainedTokenizerFast) -> None:
-        self._tokenizer = tokenizer
+        self._ids = Encoder(tokenizer).text
         begin = tokenizer.bos_token_id
         self._start = [*([] if begin is None else [int(begin)]), *self._ids(_PREAMBLE)]
         self.yes, self.no = self._ids("Yes")[0], self._ids("No")[0]
@@ -50,7 +53,3 @@ class Transcriber:
         ids = [*self._start, *(i for turn in turns for i in (*turn.opening, *turn.said))]
         ends = np.cumsum([len(self._start), *map(len, turns)])
         return np.asarray(ids, dtype=np.int64), ends.tolist()
-
-    def _ids(self, text: str) -> list[int]:
-        ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False)
-        return ids

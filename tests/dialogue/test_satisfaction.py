@@ -7,7 +7,13 @@ from dialogue.satisfaction import Satisfaction, satisfaction
 from dialogue.serving.store import Answer, Opinion, Rating
 
 
-def answer(name: str, version: str, conversation: str | None = None, said: str = "hi") -> Answer:
+def answer(
+    name: str,
+    version: str,
+    conversation: str | None = None,
+    said: str = "hi",
+    user: str | None = "ann",
+) -> Answer:
     history = (Turn("user", "hello there, you"), Turn("assistant", "ho"), Turn("user", said))
     return Answer(
         name,
@@ -15,7 +21,7 @@ def answer(name: str, version: str, conversation: str | None = None, said: str =
         "bot",
         version,
         "d",
-        "ann",
+        user,
         conversation,
         history,
         "ho",
@@ -56,6 +62,15 @@ def test_engagement_is_turns_of_named_conversations_and_words() -> None:
     found = satisfaction(answers, {})["bot@1"]
     assert (found.conversations, found.turns_per_conversation) == (2, 1.5)
     assert found.words_per_turn == (1 + 1 + 5 + 1) / 4
+
+
+def test_a_conversation_is_one_users() -> None:
+    """Both clients count their conversations from 1; nobody said whose the last one is."""
+    users = ("ann", "bob", "ann", "bob", None)
+    answers = [answer(str(i), "1", "1", user=user) for i, user in enumerate(users)]
+    found = satisfaction(answers[:4], {})["bot@1"]
+    assert (found.conversations, found.turns_per_conversation) == (2, 2.0)
+    assert satisfaction(answers, {})["bot@1"].conversations == 3
 
 
 def test_nothing_said_of_it_is_no_opinion() -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ from dialogue.appraisal.reading import Reader
 from dialogue.model import load_model
 from dialogue.tokenization import load_tokenizer
 from perennial.app import application
-from perennial.score import score_command
+from perennial.score import _MEASURES, score_command
 from tests.dialogue.appraisal.test_appraisal import HEAD, encode
 
 ROWS: list[dict[str, Any]] = [
@@ -58,6 +60,10 @@ def test_each_line_comes_back_with_its_measures(tmp_path: Path) -> None:
         ('{"context": "hi", "response": "hi"}', "line 2: `context` is no list of texts"),
         ('{"context": [], "response": 7}', "line 2: `response` is no text"),
         ('{"context": ["\\ud800"], "response": "hi"}', "line 2: not UTF-8"),
+        ('{"context": [], "response": "hi", "n": [-1e999]}', "line 2: -1e999 is no finite number"),
+        ('{"context": [], "response": "hi", "n": NaN}', "line 2: NaN is no finite number"),
+        ('{"context": [], "response": "hi", "fit": 1, "copied": 0}', "line 2: `fit`, `copied`"),
+        ('{"context": [], "response": "hi", "composite": 1}', "line 2: `composite` names"),
     ],
 )
 def test_a_bad_line_is_named_and_nothing_is_written(tmp_path: Path, line: str, fault: str) -> None:
@@ -67,6 +73,80 @@ def test_a_bad_line_is_named_and_nothing_is_written(tmp_path: Path, line: str, f
     assert isinstance(done.exception, ValueError)
     assert fault in str(done.exception)
     assert not output.exists()
+
+
+def test_the_names_that_no_field_may_have_are_those_that_are_written(tmp_path: Path) -> None:
+    file = tmp_path / "replies.jsonl"
+    file.write_text(lines(ROWS[1]))
+    done = CliRunner().invoke(application(), ["score", str(file)])
+    (found,) = (json.loads(line) for line in done.stdout.splitlines())
+    assert found.keys() - ROWS[1].keys() == set(_MEASURES)
+
+
+@pytest.mark.parametrize(
+    ("place", "fault"),
+    [
+        ("nodir/out.jsonl", "nodir/out.jsonl: there is no folder .*nodir; make it"),
+        (".", ": not a file; name one"),
+        ("replies.jsonl/out.jsonl", "there is no folder"),
+        ("n" * 255, "cannot be written .File name too long.; name another place"),
+    ],
+)
+def test_where_nothing_can_be_written_is_said_before_models_are_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str, fault: str
+) -> None:
+    monkeypatch.setattr("dialogue.appraisal.load_appraiser", lambda: pytest.fail("loaded"))
+    file = tmp_path / "replies.jsonl"
+    file.write_text(lines(*ROWS))
+    with pytest.raises(ValueError, match=fault):
+        score_command(file, tmp_path / place)
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_what_is_no_file_is_not_written_over(tmp_path: Path) -> None:
+    file, pipe = tmp_path / "replies.jsonl", tmp_path / "pipe"
+    file.write_text(lines(*ROWS))
+    os.mkfifo(pipe)
+    with pytest.raises(ValueError, match="pipe: not a file; name one"):
+        score_command(file, pipe)
+    assert pipe.is_fifo()
+
+
+@pytest.mark.parametrize(
+    "fault", [KeyboardInterrupt(), OSError("the model cannot be read")], ids=["Ctrl-C", "model"]
+)
+def test_what_ends_the_appraisal_leaves_no_file_and_is_no_fault_of_the_output(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: BaseException
+) -> None:
+    monkeypatch.setattr("perennial.score._AT_ONCE", 1)
+    file, output = tmp_path / "replies.jsonl", tmp_path / "scored.jsonl"
+    file.write_text(lines(*ROWS))
+    output.write_text("of an earlier time\n")
+    whole = Appraiser.appraise
+    partials: list[str] = []
+
+    def appraise(*arguments: Any) -> Any:
+        (partial,) = tmp_path.glob(".partial-*")
+        partials.append(partial.read_text())
+        if len(partials) == 2:
+            raise fault
+        return whole(*arguments)
+
+    monkeypatch.setattr(Appraiser, "appraise", appraise)
+    with pytest.raises(type(fault)) as caught:
+        score_command(file, output)
+    assert caught.value is fault
+    assert [len(text.splitlines()) for text in partials] == [0, 1]
+    assert sorted(tmp_path.iterdir()) == [file, output]
+    assert output.read_text() == "of an earlier time\n"
+
+
+def test_a_full_disk_is_named(tmp_path: Path, disk: Callable[[int], Path]) -> None:
+    file, output = tmp_path / "replies.jsonl", disk(4) / "scored.jsonl"
+    file.write_text(lines({**ROWS[0], "note": "n" * 20_000}))
+    with pytest.raises(OSError, match=r"scored\.jsonl: cannot be written .*No space.*make room"):
+        score_command(file, output)
+    assert list(output.parent.iterdir()) == []
 
 
 def test_a_file_of_nothing_is_an_error(tmp_path: Path) -> None:

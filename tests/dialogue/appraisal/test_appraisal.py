@@ -164,7 +164,30 @@ def test_what_the_reader_learned_is_there(
 
 def test_the_composite_is_in_spreads_of_real_responses() -> None:
     means = {name: np.array([s.mean, s.mean + s.spread]) for name, s in STANDARDS.items()}
-    assert composite(means | {COPIED: np.zeros(2)}) == pytest.approx([0.0, 1.0])
-    assert composite(means | {COPIED: np.array([0.5, 1.0])}) == pytest.approx([0.0, -3.0])
+    two = np.ones(2, dtype=np.bool_)
+    assert composite(means | {COPIED: np.zeros(2)}, two) == pytest.approx([0.0, 1.0])
+    assert composite(means | {COPIED: np.array([0.5, 1.0])}, two) == pytest.approx([0.0, -3.0])
     far = {name: np.array([s.mean + 99 * s.spread]) for name, s in STANDARDS.items()}
-    assert composite(far | {COPIED: np.zeros(1)}) == pytest.approx([3.0])
+    assert composite(far | {COPIED: np.zeros(1)}, two[:1]) == pytest.approx([3.0])
+
+
+def test_what_a_first_turn_cannot_have_counts_as_average() -> None:
+    """An average response, and one that is a spread better: of 4.5 weights 2 remain."""
+    found = {name: np.array([s.mean, s.mean + s.spread]) for name, s in STANDARDS.items()}
+    found |= {"next_utterance": np.zeros(2), "fit": np.zeros(2), COPIED: np.zeros(2)}
+    values = composite(found, np.zeros(2, dtype=np.bool_))
+    assert values == pytest.approx([0.0, 2 / 4.5])
+    # With a context, zeros count: (2 · −0.8 / 1.55 + 0.5 · −0.36 / 0.19) / 4.5.
+    mixed = composite(found, np.array([True, False]))
+    assert mixed == pytest.approx([(-1.6 / 1.55 - 0.18 / 0.19) / 4.5, 2 / 4.5])
+
+
+def test_a_first_turn_is_not_worse_for_being_the_first(appraiser: Appraiser) -> None:
+    found = appraiser.appraise(EXCHANGES)
+    parts = {
+        name: standard.weight * (found[name] - standard.mean) / standard.spread
+        for name, standard in STANDARDS.items()
+    }
+    assert all(abs(parts[name][1]) < 3 for name in ("likelihood", "mutual_information"))
+    wanted = (parts["likelihood"] + parts["mutual_information"])[1] / 4.5
+    assert found[COMPOSITE][1] == pytest.approx(wanted)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -89,6 +90,14 @@ def measured(judge: Judge, dialogues: list[Dialogue]) -> Mapping[str, Measured]:
     return found | {"weights noised": broken.measure(dialogues, dialogues)}
 
 
+@pytest.fixture(scope="module")
+def harmless(judge: Judge, dialogues: list[Dialogue]) -> Measured:
+    """A measurement of its own: by a copy without noise, of dialogues from elsewhere."""
+    same = damages.noised(judge.model, 0.0, 1)
+    moved = [replace(each, source="t", origin="p", raw_digest="e") for each in dialogues]
+    return Judge(same, judge.tokenizer, SETTINGS, judge.seen, None).measure(moved, moved)
+
+
 # The small world's replies are all of one form: MTLD finds a set phrase no poorer than them. And
 # nobody in it says anything about themselves.
 UNSEEN = ("mtld", "self_contradiction")
@@ -137,9 +146,9 @@ def test_who_denies_what_they_said_is_told_by_self_contradiction(judge: Judge) -
     "metric", ["self_repetition", "self_contradiction", "repetition", "response_perplexity"]
 )
 def test_no_damage_is_seen_where_there_is_none(
-    measured: Mapping[str, Measured], metric: str
+    measured: Mapping[str, Measured], harmless: Measured, metric: str
 ) -> None:
-    before, after, p = compare(metric, measured["intact"], measured["intact"])
+    before, after, p = compare(metric, measured["intact"], harmless)
     assert before == after
     assert p == 1.0
 
