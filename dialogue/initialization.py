@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
@@ -44,30 +46,43 @@ def initial_model(
 
 
 def _from_folder(path: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
-    if path.suffix == ".gguf":
-        return gguf_model(path)
-    if not path.is_dir():
+    if path.suffix != ".gguf" and not path.is_dir():
         raise ValueError(f"pretrain.init: {path}: no such folder; give a Hugging Face folder")
-    tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=False)
-    return load_model(path), with_chat_template(tokenizer)
+    with _named(str(path)):
+        if path.suffix == ".gguf":
+            return gguf_model(path)
+        tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=False)
+        return load_model(path), with_chat_template(tokenizer)
+
+
+@contextmanager
+def _named(source: str) -> Iterator[None]:
+    """What transformers cannot make a model of is for the person who named it, and told as such."""
+    try:
+        yield
+    except (ValueError, RuntimeError, SafetensorError) as error:
+        said = str(error).partition("\n")[0].removeprefix(f"{source}: ")
+        raise ValueError(f"pretrain.init: {source}: no base model can be read: {said}") from error
 
 
 def _from_hub(source: HubModel) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
+    name = f"{source.id}@{source.revision}"
     try:
-        model = AutoModelForCausalLM.from_pretrained(
-            source.id,
-            revision=source.revision,
-            dtype=torch.float32,
-            use_safetensors=True,
-            trust_remote_code=False,
-        )
-        tokenizer = AutoTokenizer.from_pretrained(
-            source.id, revision=source.revision, trust_remote_code=False
-        )
+        with _named(name):
+            model = AutoModelForCausalLM.from_pretrained(
+                source.id,
+                revision=source.revision,
+                dtype=torch.float32,
+                use_safetensors=True,
+                trust_remote_code=False,
+            )
+            tokenizer = AutoTokenizer.from_pretrained(
+                source.id, revision=source.revision, trust_remote_code=False
+            )
     except OSError as error:
         raise ValueError(
-            f"pretrain.init: {source.id}@{source.revision} cannot be had from the hub "
+            f"pretrain.init: {name} cannot be had from the hub "
             f"({str(error).splitlines()[0]}); check id, revision and network"
         ) from error
-    check_logits(model, f"pretrain.init: {source.id}@{source.revision}")
+    check_logits(model, f"pretrain.init: {name}")
     return model, with_chat_template(tokenizer)
