@@ -309,7 +309,8 @@ class Replay(Section):
     """The bounded reservoir of whole dialogues that travels from domain to domain."""
 
     share: float = Field(ge=0, lt=1)
-    """Share of the training dialogues of a round that come from the memory."""
+    """Share of the training dialogues of a round that come from the memory, were they of equal
+    length: their tokens are shared equally by the earlier domains."""
     max_repeats: int = Field(ge=1)
     """How often one dialogue may be rehearsed per epoch, where the memory is small."""
     max_bytes: int = Field(ge=0)
@@ -331,8 +332,8 @@ class Distill(Section):
     """How much the model before counts, beside the responses themselves."""
 
     replayed: float = Field(ge=0)
-    """Weight on each rehearsed dialogue of an earlier domain, of `replay` or `pseudo`: its mean
-    divergence counts so many times what a new dialogue's loss does."""
+    """Weight on what is rehearsed of earlier domains, of `replay` or `pseudo`: its divergence, each
+    domain alike, counts so many times what the new domain's loss does."""
     new: float = Field(ge=0)
     """Weight on each of the new domain's dialogues (LwF)."""
     temperature: float = Field(gt=0)

@@ -344,4 +344,7 @@ def _as_default(uri: str) -> Iterator[None]:
     try:
         yield
     finally:
-        mlflow.set_tracking_uri(before)
+        # What was set in the surroundings stays theirs: setting it here would outlive them.
+        mlflow.set_tracking_uri(None)
+        if before is not None:
+            os.environ["MLFLOW_TRACKING_URI"] = before

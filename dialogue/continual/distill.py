@@ -5,14 +5,16 @@ DER++), with the parent itself in place of stored logits; on the new domain's it
 without forgetting (Li & Hoiem 2016). The first domain has nobody to learn from.
 
 Of a dialogue the parent teaches the supervised tokens or, with `whole`, all that have one before
-them. Without `labels` a rehearsed dialogue is learned from the parent alone. Of D new dialogues
-with N supervised tokens, a step adds for each rehearsed one of m taught tokens
+them. Without `labels` a rehearsed dialogue is learned from the parent alone. Beside new dialogues
+with N supervised tokens, a step adds for each rehearsed one of m taught tokens, one of n of its
+domain where K domains are rehearsed,
 
-    w · N / D / m · Σ_taught T² · KL_token
+    w · N / K / n / m · Σ_taught T² · KL_token
 
-to its Σ_labelled −log P(token), and divides both by its labelled tokens: a rehearsed dialogue's
-mean KL counts w times what a new dialogue's loss does on average, however long either is. The
-user's words are never learned from the data.
+to its Σ_labelled −log P(token), and divides both by its labelled tokens: the mean KL of what is
+rehearsed, over a domain's dialogues and over domains, counts w times what the new domain's mean
+loss does, however many and however long the dialogues of either are. The user's words are never
+learned from the data.
 
 Shapes: S taught tokens of some dialogues, V vocabulary, H hidden size.
 """
@@ -20,6 +22,7 @@ Shapes: S taught tokens of some dialogues, V vocabulary, H hidden size.
 from __future__ import annotations
 
 import copy
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -87,12 +90,13 @@ class Distill(Strategy):
         self, examples: Shard, lessons: Shard, is_earlier: NDArray[np.bool_]
     ) -> NDArray[np.float64]:
         """Of each dialogue's taught tokens, in supervised tokens of the new domain."""
-        settings, num_new = self.round.settings.distill, len(self.round.new)
+        settings = self.round.settings.distill
         supervised, taught = supervised_tokens(examples), supervised_tokens(lessons)
-        a_dialogue = supervised[:num_new].sum() / num_new
-        weights: NDArray[np.float64] = np.where(
-            is_earlier, settings.replayed * a_dialogue, settings.new * supervised
-        )
+        numbers = Counter(np.array(examples.domains)[is_earlier].tolist())
+        weights: NDArray[np.float64] = settings.new * supervised
+        in_all = settings.replayed * supervised[: len(self.round.new)].sum()
+        for index in np.flatnonzero(is_earlier):
+            weights[index] = in_all / len(numbers) / numbers[examples.domains[index]]
         return weights / taught
 
 

@@ -3,6 +3,9 @@
 The memory is shared equally by the domains learned so far. Of each it keeps the dialogues with
 the smallest hashes that fit: a uniform sample that does not depend on the order they came in, and
 that shrinks, when more domains come, to the sample it would have been.
+
+A round rehearses the domains in parts of as many tokens, not dialogues: beside chats a handful of
+short commands would be all that is left of a whole domain.
 """
 
 from __future__ import annotations
@@ -10,6 +13,8 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from dataclasses import replace
+
+import numpy as np
 
 from dialogue.continual.memory import Memory
 from dialogue.continual.strategy import Strategy
@@ -20,12 +25,12 @@ class Replay(Strategy):
     """A share of every round's dialogues comes from the memory."""
 
     def rehearsed(self) -> Shard:
-        """The earlier domains in equal parts."""
+        """The earlier domains, as many tokens of each."""
         settings, memory = self.round.settings.replay, self.round.memory.dialogues
-        if len(memory) == 0:
-            return empty_shard()
         wanted = num_beside(len(self.round.new), settings.share)
-        return memory.select(_round_robin(_by_domain(memory), wanted, settings.max_repeats))
+        if len(memory) == 0 or wanted == 0:
+            return empty_shard()
+        return memory.select(_equal_parts(memory, wanted, settings.max_repeats))
 
     def remember(self, memory: Memory) -> Memory:
         """Old and new dialogues, each domain within its part of the bytes."""
@@ -67,16 +72,26 @@ def _by_domain(shard: Shard) -> dict[str, list[int]]:
     return dict(sorted(domains.items()))
 
 
-def _round_robin(domains: dict[str, list[int]], wanted: int, max_repeats: int) -> list[int]:
-    """`wanted` indices, one domain after the other; a small domain is repeated so many times."""
-    longest = max(map(len, domains.values()))
-    turns = [
-        group[turn % len(group)]
-        for turn in range(longest * max_repeats)
-        for group in domains.values()
-        if turn < len(group) * max_repeats
-    ]
-    return turns[:wanted]
+def _equal_parts(memory: Shard, wanted: int, max_repeats: int) -> list[int]:
+    """Indices with the tokens of `wanted` dialogues of mean length, as many of each domain.
+
+    The mean is over domains, of their dialogues' mean lengths. A domain is repeated so many times
+    at most; what it cannot fill the larger ones do. Each has one dialogue at least.
+    """
+    domains = [np.array(indices) for indices in _by_domain(memory).values()]
+    domains.sort(key=lambda indices: int(memory.lengths[indices].sum()))
+    left = wanted * float(np.mean([memory.lengths[indices].mean() for indices in domains]))
+    chosen: list[int] = []
+    for number, indices in enumerate(domains):
+        repeated = np.tile(indices, max_repeats)
+        lengths = memory.lengths[repeated]
+        used = np.cumsum(lengths)
+        part = left / (len(domains) - number)
+        # The last one is taken where more than half of it fits.
+        count = max(1, int(np.searchsorted(used - lengths / 2, part, side="right")))
+        chosen += repeated[:count].tolist()
+        left -= float(used[count - 1])
+    return chosen
 
 
 def _position(name: str) -> str:

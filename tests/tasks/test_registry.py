@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import mlflow
 import pytest
 
 from dialogue.config import Params
@@ -101,3 +102,5 @@ def test_a_server_keeps_what_is_registered_judged_again_and_promoted(
         assert champion is not None
         assert marked.digest == champion.digest == files.digest
     assert not (project.path / "mlflow.db").exists()
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    assert mlflow.get_tracking_uri() != url, "the surroundings' server is not kept beyond them"

@@ -62,8 +62,8 @@ def test_each_dialogue_counts_with_its_weight(
         own = student[start : start + len(teacher)]
         start += len(teacher)
         kl = kl_div(own.log_softmax(-1), teacher.softmax(-1), reduction="sum")
-        # Two dialogues of 6 new tokens for two of 8 that are rehearsed.
-        wanted += float(kl.detach()) * (new if index < 3 else replayed * 12 / 16)
+        # Three dialogues of 6 new tokens for two of 8 that are rehearsed.
+        wanted += float(kl.detach()) * (new if index < 3 else replayed * 18 / 16)
     assert float(found) == pytest.approx(wanted, rel=1e-4)
 
 
@@ -143,22 +143,22 @@ def test_where_everything_is_supervised_whole_changes_no_bit(lesson: MakeRound) 
     assert torch.equal(*found)
 
 
-def test_rehearsal_counts_the_same_however_long_it_is(lesson: MakeRound) -> None:
-    """Two new dialogues of 4 supervised tokens, three rehearsed ones: 5 · 4 each, by hand."""
+def test_domains_count_alike_however_many_and_long_their_dialogues(lesson: MakeRound) -> None:
+    """5 times the new domain's 8 supervised tokens: 20 of them a domain, 10 for each of two chats."""
     made = lesson(
         new=shard("home", 2, tokens=7, seed=1, supervised=4),
         memory=Memory(empty_shard(), learned=("chat",)),
         finetune=settings("distill", distill={"replayed": 5.0, "new": 0.0, "whole": True}),
     )
     for tokens in (9, 60):
-        rehearsed = [shard("chat", 2, tokens=tokens, seed=2), shard("chat", 1, tokens=5, seed=3)]
+        rehearsed = [shard("chat", 2, tokens=tokens, seed=2), shard("help", 1, tokens=5, seed=3)]
         regularizer = Distill(made).regularizer(concatenate([made.new, *rehearsed]))
         assert regularizer is not None
         teacher = regularizer.teacher((0, 1, 2, 3, 4))
         assert teacher is not None
         assert len(teacher.weights) == 2 * (tokens - 1) + 4
         parts = teacher.weights.split([tokens - 1, tokens - 1, 4])
-        assert [float(part.sum()) for part in parts] == pytest.approx([5 * 4] * 3)
+        assert [float(part.sum()) for part in parts] == pytest.approx([10, 10, 20])
         assert all(float(part.max()) == float(part.min()) for part in parts)
 
 

@@ -30,6 +30,24 @@ def test_a_quarter_of_the_round_is_rehearsal_in_equal_parts(lesson: MakeRound) -
     assert len(set(mixed.ids)) == 10
 
 
+def test_the_parts_are_equal_in_tokens(lesson: MakeRound) -> None:
+    """Of 10 dialogues of mean length 25 each domain has 125 tokens: long chats, short commands."""
+    memory = concatenate([shard("chat", 50, tokens=40), shard("command", 50, tokens=10)])
+    mixed = rehearsed(lesson, shard("home", 30), memory, share=0.25)
+    assert Counter(mixed.domains) == {"chat": 3, "command": 13}
+    assert len(set(mixed.ids)) == 16
+
+
+def test_every_domain_is_rehearsed_however_few_dialogues_are_new(lesson: MakeRound) -> None:
+    memory = concatenate([shard(name, 5, tokens=40) for name in ("a", "b", "c", "d")])
+    mixed = rehearsed(lesson, shard("home", 3), memory, share=0.25)
+    assert Counter(mixed.domains) == {"a": 1, "b": 1, "c": 1, "d": 1}
+
+
+def test_a_share_of_nothing_rehearses_nothing(lesson: MakeRound) -> None:
+    assert len(rehearsed(lesson, shard("home", 30), shard("chat", 5), share=0.0)) == 0
+
+
 def test_the_first_round_has_nothing_to_rehearse(lesson: MakeRound) -> None:
     assert len(rehearsed(lesson, shard("chat", 5), empty_shard(), share=0.25)) == 0
 
