@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from dialogue.sorted_unique import sorted_unique
+from dialogue.sorted_arrays import is_among, sorted_unique
 
 Rows = NDArray[np.int64]
 Candidates = tuple[Rows, Rows]
@@ -78,7 +78,7 @@ def alike(a: Table, b: Table | None, similarity: float) -> Rows:
             wanting = (met_a[i] < _PARTNERS) | (met_b[j] < _PARTNERS)
             pairs = _alike_among(a, other, np.stack([i[wanting], j[wanting]], axis=1))
             codes = sorted_unique(pairs[:, 0] * num_b + pairs[:, 1])
-            codes = codes[~_contained(codes, found)]
+            codes = codes[~is_among(codes, found)]
             _count(met_a, codes // num_b)
             _count(met_b, codes % num_b)
             fresh.append(codes)
@@ -172,14 +172,6 @@ def _alike_among(a: Table, b: Table, pairs: Rows) -> Rows:
     rows = np.stack([a.rows[i], b.rows[j]], axis=1)
     kept: Rows = pairs[shares(a.values, b.values, rows) >= np.maximum(a.least[i], b.least[j])]
     return kept
-
-
-def _contained(codes: Rows, found: Rows) -> NDArray[np.bool_]:
-    if not len(found):
-        return np.zeros(len(codes), np.bool_)
-    places = np.minimum(np.searchsorted(found, codes), len(found) - 1)
-    contained: NDArray[np.bool_] = found[places] == codes
-    return contained
 
 
 def _count(met: NDArray[np.uint8], rows: Rows) -> None:

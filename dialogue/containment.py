@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dialogue.shingles import gathered, ngram_hashes
-from dialogue.sorted_unique import sorted_unique
+from dialogue.sorted_arrays import is_among, sorted_unique
 
 NUM_WORDS = 8
 MOST_GRAMS = 1 << 23
@@ -117,10 +117,7 @@ def _found(
     if text.below != _EVERY:
         looked_for = hashes < text.below
         hashes, owner = hashes[looked_for], owner[looked_for]
-    found = np.zeros(len(hashes), np.bool_)
-    if len(text):
-        places = np.minimum(np.searchsorted(text.hashes, hashes), len(text) - 1)
-        found = text.hashes[places] == hashes
+    found = is_among(hashes, text.hashes)
     num_grams = np.bincount(owner, minlength=len(dialogues))
     num_found = np.bincount(owner[found], minlength=len(dialogues))
     with np.errstate(invalid="ignore"):

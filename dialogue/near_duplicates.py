@@ -22,7 +22,7 @@ from scipy.sparse.csgraph import connected_components
 
 from dialogue import banding
 from dialogue.shingles import VERSION, gathered, shingle_hashes
-from dialogue.sorted_unique import sorted_unique
+from dialogue.sorted_arrays import sorted_unique
 
 NUM_VALUES = 128
 SHORT_WORDS = 20

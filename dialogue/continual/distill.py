@@ -93,7 +93,7 @@ class Distill(Strategy):
         settings = self.round.settings.distill
         supervised, taught = supervised_tokens(examples), supervised_tokens(lessons)
         numbers = Counter(np.array(examples.domains)[is_earlier].tolist())
-        weights: NDArray[np.float64] = settings.new * supervised
+        weights = (settings.new * supervised).astype(np.float64)
         in_all = settings.replayed * supervised[: len(self.round.new)].sum()
         for index in np.flatnonzero(is_earlier):
             weights[index] = in_all / len(numbers) / numbers[examples.domains[index]]

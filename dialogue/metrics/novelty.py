@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from dialogue.records import Dialogue
 from dialogue.shingles import UNSPACED, gathered, run_hashes
-from dialogue.sorted_unique import sorted_unique
+from dialogue.sorted_arrays import is_among, sorted_unique
 
 ORDER = 4
 """Length in words of the n-grams that novelty and repetition look at."""
@@ -113,13 +113,7 @@ def self_repetition(replies: Sequence[str]) -> tuple[float, float]:
 
 def _known(text: str, order: int, seen: Seen) -> NDArray[np.bool_]:
     """Which n-grams of a text training has shown."""
-    hashes = run_hashes(*_word_hashes([text]), order)
-    if len(seen) == 0:
-        return np.zeros(len(hashes), np.bool_)
-    # `isin` would sort all of training for every reply; it is sorted.
-    places = np.minimum(np.searchsorted(seen, hashes), len(seen) - 1)
-    known: NDArray[np.bool_] = seen[places] == hashes
-    return known
+    return is_among(run_hashes(*_word_hashes([text]), order), seen)
 
 
 def _longest_run(known: NDArray[np.bool_]) -> int:

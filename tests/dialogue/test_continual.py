@@ -154,7 +154,7 @@ def test_the_new_domain_comes_first(tiny_model: Path) -> None:
     memory = Memory(concatenate([shard("chat", 9), shard("help", 9)]), learned=("chat", "help"))
     finetune = settings(("replay", "distill"), replay={"share": 0.5})
     lesson = Round("home", shard("home", 4), memory, model, load_tokenizer(tiny_model), finetune)
-    assert Combination(lesson).prepare().domains == ("home",) * 4 + ("chat", "help") * 2
+    assert Combination(lesson).prepare().domains == ("home",) * 4 + ("chat",) * 2 + ("help",) * 2
 
 
 def test_every_strategy_of_the_settings_is_there() -> None:

@@ -144,7 +144,7 @@ def test_where_everything_is_supervised_whole_changes_no_bit(lesson: MakeRound) 
 
 
 def test_domains_count_alike_however_many_and_long_their_dialogues(lesson: MakeRound) -> None:
-    """5 times the new domain's 8 supervised tokens: 20 of them a domain, 10 for each of two chats."""
+    """5 times the new domain's 8 supervised tokens: 20 of them a domain, 10 a chat of two."""
     made = lesson(
         new=shard("home", 2, tokens=7, seed=1, supervised=4),
         memory=Memory(empty_shard(), learned=("chat",)),

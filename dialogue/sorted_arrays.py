@@ -1,4 +1,4 @@
-"""Large arrays of integers, each value once."""
+"""Large sets of integers, as sorted arrays that hold each value once."""
 
 from __future__ import annotations
 
@@ -20,3 +20,15 @@ def sorted_unique(values: NDArray[Integer]) -> NDArray[Integer]:
     is_new = np.ones(len(ordered), np.bool_)
     is_new[1:] = ordered[1:] != ordered[:-1]
     return ordered[is_new]
+
+
+def is_among(values: NDArray[Integer], ordered: NDArray[Integer]) -> NDArray[np.bool_]:
+    """bool[N]: which of the values stand in the ascending array.
+
+    NumPy's `isin` would sort that one anew whenever it is asked.
+    """
+    if len(ordered) == 0:
+        return np.zeros(len(values), np.bool_)
+    places = np.minimum(np.searchsorted(ordered, values), len(ordered) - 1)
+    found: NDArray[np.bool_] = ordered[places] == values
+    return found
