@@ -57,10 +57,10 @@ def harvest(
     """Keep the dialogues that end in a reply rated up, unless a reason speaks against one.
 
     A dialogue's history is whatever its client sent, so it counts only where this server said
-    every assistant turn of it, and nobody rated one of them down. Content decides what was learned:
-    an earlier dialogue, each of its beginnings, and every copy of them. A dialogue that goes on
-    from such a beginning is kept in a split where the beginning stands already, for in another one
-    it would examine what was learned, or teach an exam.
+    every assistant turn of it, each to its end, and nobody rated one of them down. Content decides
+    what was learned: an earlier dialogue, each of its beginnings, and every copy of them. A
+    dialogue that goes on from such a beginning is kept in a split where the beginning stands
+    already, for in another one it would examine what was learned, or teach an exam.
 
     Args:
         answers: everything that was served, oldest first.
@@ -72,6 +72,7 @@ def harvest(
     """
     served, splits = list(answers), _splits(learned, split)
     said = {content_digest(answer.turns) for answer in served}
+    ended = {content_digest(answer.turns) for answer in served if answer.finish_reason == "stop"}
     disliked = {
         content_digest(answer.turns) for answer in served if _opinion(answer, ratings) == "down"
     }
@@ -79,7 +80,7 @@ def harvest(
     tests: tuple[Callable[[Answer], str | None], ...] = (
         lambda answer: _learned(answer, splits),
         _unfinished,
-        lambda answer: _untrue(answer, said, disliked),
+        lambda answer: _untrue(answer, said, ended, disliked),
         _personal,
         lambda answer: _straddling(answer, splits, split),
     )
@@ -156,12 +157,16 @@ def _unfinished(answer: Answer) -> str | None:
     return None if answer.text.strip() else "the reply is empty"
 
 
-def _untrue(answer: Answer, said: Collection[str], disliked: Collection[str]) -> str | None:
+def _untrue(
+    answer: Answer, said: Collection[str], ended: Collection[str], disliked: Collection[str]
+) -> str | None:
     prefixes = _prefixes(answer.history)
     if any(digest in disliked for digest in (*prefixes, content_digest(answer.turns))):
         return "it holds a reply that was rated down"
     if any(digest not in said for digest in prefixes):
         return "it holds an assistant turn that was not served here"
+    if any(digest not in ended for digest in prefixes):
+        return "it holds a reply that did not come to its end"
     return None
 
 

@@ -18,7 +18,13 @@ from typing import Any
 import mlflow
 import pandas as pd
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    LogitsProcessor,
+    LogitsProcessorList,
+    RepetitionPenaltyLogitsProcessor,
+)
 
 
 class ChatModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
@@ -61,13 +67,40 @@ class ChatModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
         if not messages:
             raise ValueError("messages: empty; give at least one turn of the user")
         settings = {**context.model_config, **request}
-        prompt = self.tokenizer.apply_chat_template(
-            messages, add_generation_prompt=True, return_tensors="pt", return_dict=True
-        )
-        length = prompt["input_ids"].shape[1]
+        prompt = torch.tensor([self._prompt(messages, int(settings["max_tokens"]))])
+        penalty = _Penalty(settings["repetition_penalty"], self.tokenizer.all_special_ids)
         with torch.inference_mode():
-            tokens = self.model.generate(**prompt, **_sampling(settings))[0, length:]
-        return self._completion(tokens, length)
+            written = self.model.generate(
+                prompt,
+                attention_mask=torch.ones_like(prompt),
+                logits_processor=LogitsProcessorList([penalty]),
+                **_sampling(settings),
+            )
+        return self._completion(written[0, prompt.shape[1] :], prompt.shape[1])
+
+    def _prompt(self, messages: list[dict[str, str]], max_tokens: int) -> list[int]:
+        """Token ids up to where the reply begins, as the server reads them.
+
+        Special tokens that stand in a message are spelled out, so that nobody can forge a turn; of
+        what does not fit beside the reply the oldest turns go, then the beginning of what is left.
+        """
+        turns = [
+            self._ids(f"<|im_start|>{message['role']}\n", framing=True)
+            + self._ids(message["content"], framing=False)
+            + self._ids("<|im_end|>\n", framing=True)
+            for message in messages
+        ]
+        opening = self._ids("<|im_start|>assistant\n", framing=True)
+        room = self.model.config.max_position_embeddings - max_tokens - len(opening)
+        if room < 1:
+            raise ValueError(f"max_tokens: {max_tokens} leave no room for a message")
+        while len(turns) > 1 and sum(map(len, turns)) > room:
+            del turns[0]
+        return [token for turn in turns for token in turn][-room:] + opening
+
+    def _ids(self, text: str, *, framing: bool) -> list[int]:
+        found = self.tokenizer(text, add_special_tokens=False, split_special_tokens=not framing)
+        return list(found["input_ids"])
 
     def _completion(self, tokens: torch.Tensor, num_prompt: int) -> dict[str, Any]:
         """The reply's tokens, of shape (num_reply,), as OpenAI spells them."""
@@ -100,15 +133,29 @@ def _request(model_input: pd.DataFrame) -> dict[str, Any]:
     return {str(k): v for k, v in request.items() if k == "messages" or not pd.isna(v)}
 
 
+class _Penalty(LogitsProcessor):
+    """Transformers' repetition penalty, which spares special tokens: a reply must still end."""
+
+    def __init__(self, penalty: float, special: list[int]) -> None:
+        self._penalise = RepetitionPenaltyLogitsProcessor(float(penalty))
+        self._special = special
+
+    def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
+        """Scores [1, V] after input_ids [1, T]."""
+        penalised: torch.FloatTensor = self._penalise(input_ids, scores.clone())
+        penalised[:, self._special] = scores[:, self._special]
+        return penalised
+
+
 def _sampling(settings: dict[str, Any]) -> dict[str, Any]:
     temperature = float(settings["temperature"])
     sampling: dict[str, Any] = {
         "max_new_tokens": int(settings["max_tokens"]),
-        "repetition_penalty": float(settings["repetition_penalty"]),
         "do_sample": temperature > 0,
     }
     if temperature > 0:
-        sampling |= {"temperature": temperature, "top_p": float(settings["top_p"])}
+        # The models' own `top_k`, 50 where they say nothing, is none of the server's settings.
+        sampling |= {"temperature": temperature, "top_p": float(settings["top_p"]), "top_k": 0}
     return sampling
 
 

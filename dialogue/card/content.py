@@ -157,7 +157,10 @@ def _data(evidence: Evidence, domain: str) -> dict[str, Any]:
         "num_duplicates": ingested.get("num_duplicates"),
         "num_faults": ingested.get("num_faults"),
         "num_set_aside": validated.get("num_set_aside"),
-        "warnings": [check.get("description", "") for check in validated.get("warnings", [])],
+        "warnings": [
+            {"expected": check.get("description", ""), "observed": check.get("observed", "")}
+            for check in validated.get("warnings", [])
+        ],
         "num_tokens": encoded.get("train_tokens"),
         "num_supervised_tokens": encoded.get("train_supervised_tokens"),
         "files": [
@@ -167,17 +170,16 @@ def _data(evidence: Evidence, domain: str) -> dict[str, Any]:
 
 
 def _cost(evidence: Evidence) -> dict[str, Any]:
-    seconds = {curve["name"]: curve["seconds"] for curve in evidence.curves}
+    curves = {curve["name"]: curve for curve in evidence.curves}
     reports = {BASE: evidence.pretraining, **evidence.trained}
     speed = evidence.evaluation.get("speed", {})
     training = [
         {
             "model": name,
-            "seconds": seconds.get(name),
+            **{key: curves.get(name, {}).get(key) for key in ("seconds", "num_steps")},
             **{
                 key: report.get(key)
                 for key in (
-                    "num_steps",
                     "num_dialogues",
                     "num_rehearsed",
                     "num_tokens",

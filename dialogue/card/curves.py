@@ -24,7 +24,7 @@ def read_curve(name: str, text: str) -> dict[str, Any]:
         text: a header with `step`, `loss` and `seconds`, perhaps `held_out_loss`; a row a step.
 
     Raises:
-        ValueError: a column is missing, or a cell is no number.
+        ValueError: a column is missing, a row is cut off, or a cell is no number.
     """
     rows = list(csv.DictReader(io.StringIO(text)))
     try:
@@ -36,7 +36,7 @@ def read_curve(name: str, text: str) -> dict[str, Any]:
             for row in rows
             if (value := row.get("held_out_loss"))
         ]
-    except (KeyError, ValueError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"the curve of {name}: {error}; run its stage again") from error
     smooth = _smooth(losses)
     groups = _groups(len(rows))

@@ -22,6 +22,8 @@ _FOLDER = Path(__file__).parent
 _DECISIONS = {"PROMOTE": ("✓", "passed"), "REJECT": ("✗", "failed")}
 _MARKS = {"passed": "✓", "failed": "✗", "undecided": "?", "not counted": "–"}
 _ABSENT = "–"
+_DASH = 4.0
+"""How long a line of one point is, of a curve's width of 100."""
 _NUM_DECISIVE = 6
 """Findings that are named under the sentence where several decided."""
 
@@ -40,6 +42,7 @@ def render_page(content: Mapping[str, Any]) -> str:
     )
     environment.filters |= {
         "number": number,
+        "observed": observed,
         "percent": percent,
         "signed": signed,
         "change": change,
@@ -88,6 +91,14 @@ def render_page(content: Mapping[str, Any]) -> str:
 def number(value: object) -> str:
     """Four digits, or a dash."""
     return f"{value:.4g}".replace("-", "−") if is_number(value) else _ABSENT
+
+
+def observed(text: str) -> str:
+    """What a check found: a number by its four digits, or the words as they are."""
+    try:
+        return number(float(text))
+    except ValueError:
+        return text
 
 
 def signed(value: object) -> str:
@@ -222,11 +233,14 @@ def _curve(curve: Mapping[str, Any]) -> dict[str, Any]:
     tall = (high - low) or 1.0
 
     def line(steps: Sequence[float | None], values: Sequence[float | None]) -> str:
-        return " ".join(
-            f"{100 * step / last:.2f},{98 - 96 * (value - low) / tall:.2f}"
+        points = [
+            (100 * step / last, 98 - 96 * (value - low) / tall)
             for step, value in zip(steps, values, strict=True)
             if step is not None and value is not None
-        )
+        ]
+        if len(points) == 1:  # which would not be seen
+            points.insert(0, (points[0][0] - _DASH, points[0][1]))
+        return " ".join(f"{x:.2f},{y:.2f}" for x, y in points)
 
     smooth = [v for v in curve["smooth"] if is_number(v)]
     return dict(curve) | {

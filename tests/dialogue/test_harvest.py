@@ -117,6 +117,17 @@ def test_unfinished_replies_are_set_aside(service: Service, finish: str) -> None
     assert service.harvest().reasons == {reason: 1}
 
 
+@pytest.mark.parametrize("finish", ["length", "cancelled"])
+def test_nobody_learns_to_stop_where_an_earlier_reply_was_cut(
+    service: Service, finish: str
+) -> None:
+    service.say("hi", "hello the", thumb=None, finish=finish)
+    liked = service.say("hi", "hello the", "go on", "re")
+    assert service.harvest().reasons == {"it holds a reply that did not come to its end": 1}
+    service.say("hi", "hello the", thumb=None)
+    assert kept(service.harvest()) == [liked], "somebody else was told so to the end"
+
+
 def test_empty_replies_are_set_aside(service: Service) -> None:
     service.say("hi", " \n")
     assert service.harvest().reasons == {"the reply is empty": 1}

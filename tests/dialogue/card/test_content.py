@@ -68,11 +68,14 @@ def test_data_cost_and_lineage_come_from_the_reports() -> None:
     content = card("PROMOTE")
     assert content["exam"] == dict.fromkeys(DOMAINS, 1)
     assert content["data"][1]["source"] == "support-dialogues==1.0"
-    assert content["data"][1]["warnings"] == ["words drift"]
+    assert content["data"][1]["warnings"] == [
+        {"expected": "words drift by at most 0.1", "observed": "0.2296"}
+    ]
     assert content["data"][1]["files"][0]["sha256"] == "f" * 64
     training = {entry["model"]: entry for entry in content["cost"]["training"]}
     assert list(training) == ["base", *DOMAINS]
     assert training["support"]["seconds"] == 1.5
+    assert [training[name]["num_steps"] for name in ("base", "support")] == [3, 3]
     assert training["support"]["machine"] == "A processor, 2 cores"
     lineage = content["lineage"]
     assert (lineage["base"], lineage["commit"]) == ("b" * 64, "1" * 40)

@@ -45,3 +45,5 @@ def test_no_steps_are_no_fault_but_a_missing_column_is() -> None:
     assert read_curve("a", "step,loss,seconds\n")["loss"] == []
     with pytest.raises(ValueError, match="the curve of music: 'loss'; run its stage again"):
         read_curve("music", table(["1"], column="lost"))
+    with pytest.raises(ValueError, match=r"the curve of music: .*; run its stage again"):
+        read_curve("music", table(["2", "1"])[: -len(",0.5\n")])

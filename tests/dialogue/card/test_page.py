@@ -13,12 +13,14 @@ from typing import Any
 import pytest
 
 from dialogue.card.content import card_content
+from dialogue.card.curves import read_curve
 from dialogue.card.page import (
     breakable,
     change,
     count,
     duration,
     number,
+    observed,
     percent,
     render_page,
     signed,
@@ -156,6 +158,19 @@ def test_replies_of_candidate_champion_and_human_stand_side_by_side() -> None:
     assert "candidate said nothing" in text_of(render_page(silent))
     none = card_content(evidence(FINDINGS["PROMOTE"], samples=[]))
     assert "evaluate.num_generations" in text_of(render_page(none))
+
+
+def test_a_warning_says_what_was_expected_and_what_was_found() -> None:
+    text = text_of(render_page(card("PROMOTE")))
+    assert "support: expected: words drift by at most 0.1; observed: 0.2296" in text
+    assert observed("3 of 70 otherwise") == "3 of 70 otherwise"
+
+
+def test_a_curve_of_one_step_is_seen() -> None:
+    short = read_curve("base", "step,loss,seconds,held_out_loss\n1,4,1,3.5\n")
+    html = render_page(card_content(evidence(FINDINGS["PROMOTE"], curves=[short])))
+    lines = [dict(found)["points"] for tag, found in Elements(html).seen if tag == "polyline"]
+    assert [line.count(",") for line in lines] == [2, 2, 2]
 
 
 def test_what_people_wrote_is_text_and_nothing_else() -> None:
