@@ -61,7 +61,10 @@ class LocalPartner:
         self._settings = params.serve
         self._store = ReplyStore(project / REPLIES)
         self._engine = Engine(
-            load(served), params.serve, lambda _, answer: self._store.add_answer(answer)
+            load(served),
+            params.serve,
+            record=lambda _, answer: self._store.add_answer(answer),
+            failed=lambda _: None,
         )
         self._last: str | None = None
 
@@ -72,6 +75,7 @@ class LocalPartner:
         from dialogue.serving.jobs import Event, Failed, Piece
         from dialogue.serving.protocol import ChatRequest
 
+        self._last = None
         events: queue.Queue[Event] = queue.Queue()
         question = ChatRequest.model_validate({"messages": messages}).question(self._settings)
         job = self._engine.submit(question, events.put)
@@ -87,6 +91,8 @@ class LocalPartner:
             # What was said until now is kept before anybody can rate it.
             while event is None or isinstance(event, Piece):
                 event = events.get()
+            # A failed reply is not kept.
+            self._last = None if isinstance(event, Failed) else job.id
 
     def rate(self, opinion: Opinion, reason: str) -> None:
         """See `Partner`."""
@@ -136,6 +142,7 @@ class RemotePartner:
         """See `Partner`."""
         import httpx
 
+        self._last = None
         body = {"messages": messages, "stream": True}
         try:
             with self._client.stream("POST", "/v1/chat/completions", json=body) as response:
@@ -171,6 +178,7 @@ class RemotePartner:
 
     def _text(self, part: dict[str, Any]) -> Iterator[str]:
         if "error" in part:
+            self._last = None
             raise NoReplyError(part["error"]["message"])
         self._last, self.label = part["id"], part["model"]
         for choice in part["choices"]:

@@ -21,7 +21,13 @@ from dialogue.serving.errors import ApiError
 from dialogue.serving.jobs import Event, Job, QueueFullError
 from dialogue.serving.loading import Follower, Loaded
 from dialogue.serving.metrics import Metrics
-from dialogue.serving.protocol import FeedbackRequest, model_card, parse_chat, parse_feedback
+from dialogue.serving.protocol import (
+    FeedbackRequest,
+    model_card,
+    model_not_found,
+    parse_chat,
+    parse_feedback,
+)
 from dialogue.serving.reading import read_body
 from dialogue.serving.replies import ReplyStream, whole_reply
 from dialogue.serving.served import Served
@@ -44,13 +50,13 @@ class Server:
         self.store = store
         self.metrics = Metrics()
         self.created = int(time.time())
-        self.engine = Engine(loaded, settings, self._record)
+        self.engine = Engine(loaded, settings, self._record, self.metrics.failed)
         self.metrics.watch(lambda: self.engine.num_waiting, lambda: self.engine.num_running)
 
     def _record(self, job: Job, answer: Answer) -> None:
-        self.metrics.answered(job, answer)
         if answer.text or answer.finish_reason != "cancelled":
             self.store.add_answer(answer)
+        self.metrics.answered(job, answer)
 
 
 def create_app(
@@ -91,6 +97,7 @@ def create_app(
     app.add_api_route("/ready", _ready, methods=["GET"])
     app.add_api_route("/metrics", _metrics, methods=["GET"])
     app.add_api_route("/v1/models", _models, methods=["GET"])
+    app.add_api_route("/v1/models/{model}", _model, methods=["GET"])
     app.add_api_route("/v1/chat/completions", _chat, methods=["POST"])
     app.add_api_route("/v1/feedback", _feedback, methods=["POST"])
     return app
@@ -130,6 +137,14 @@ async def _models(request: Request) -> Response:
     return JSONResponse({"object": "list", "data": cards})
 
 
+async def _model(request: Request, model: str) -> Response:
+    server = _server(request)
+    served = server.engine.served
+    if refusal := served.refusal(model):
+        raise model_not_found(refusal)
+    return JSONResponse(model_card(served, server.created))
+
+
 async def _chat(request: Request) -> Response:
     server = _server(request)
     body = await read_body(request, server.settings.max_body_bytes)
@@ -156,22 +171,23 @@ async def _feedback(request: Request) -> Response:
     server = _server(request)
     rating = parse_feedback(await read_body(request, server.settings.max_body_bytes))
     try:
-        kept, version = await asyncio.to_thread(_keep, server.store, rating)
+        kept, before, version = await asyncio.to_thread(_keep, server.store, rating)
     except LookupError as error:
         raise ApiError(404, str(error.args[0]), "reply_id", "reply_not_found") from None
     except OSError:
         message = "the rating could not be kept; try again later"
         raise ApiError(503, message, headers={"Retry-After": "30"}) from None
-    server.metrics.ratings.labels(rating.rating, version).inc()
+    if before is None or before.opinion != kept.opinion:
+        server.metrics.ratings.labels(kept.opinion, version).inc()
     answer = {"object": "feedback", "reply_id": kept.reply_id, "rating": kept.opinion}
     return JSONResponse({**answer, "time": kept.time}, status_code=201)
 
 
-def _keep(store: ReplyStore, asked: FeedbackRequest) -> tuple[Rating, str]:
-    """Keep a rating; returns it with the version of the model that wrote the rated reply."""
+def _keep(store: ReplyStore, asked: FeedbackRequest) -> tuple[Rating, Rating | None, str]:
+    """Keep a rating; returns it, the one it replaces, and the version of the rated reply."""
     answer = store.answer(asked.reply_id)
     version = "" if answer is None else answer.version
-    return store.add_rating(asked.reply_id, asked.rating, asked.reason), version
+    return *store.add_rating(asked.reply_id, asked.rating, asked.reason), version
 
 
 async def _refused(_request: Request, error: Exception) -> Response:
@@ -192,7 +208,7 @@ def _server(request: Request) -> Server:
 
 
 class _Counted:
-    """Counts requests by route and status."""
+    """Counts requests by route and status; answers those whose handler broke."""
 
     def __init__(self, app: Any, metrics: Metrics) -> None:
         self._app = app
@@ -202,12 +218,23 @@ class _Counted:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        begun = False
 
         async def counting(message: Any) -> None:
+            nonlocal begun
             if message["type"] == "http.response.start":
+                begun = True
                 route = scope.get("route")
                 path = getattr(route, "path", "unknown")
                 self._metrics.requests.labels(path, str(message["status"])).inc()
             await send(message)
 
-        await self._app(scope, receive, counting)
+        try:
+            await self._app(scope, receive, counting)
+        except Exception:
+            if not begun:
+                # What is raised here ends the connection, and is logged.
+                close = {"Connection": "close"}
+                fault = ApiError(500, "the server failed; its log says why", headers=close)
+                await fault.response()(scope, receive, counting)
+            raise

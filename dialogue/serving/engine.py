@@ -23,14 +23,20 @@ class Engine:
 
     At most `settings.max_queue` jobs wait or run, at most `settings.max_batch` run together.
     `record` is called in the engine's thread with every answer before it is delivered; what it
-    raises as OSError fails that answer only.
+    raises as OSError fails that answer only. `failed` is called with every job whose reply broke
+    off or could not be kept.
     """
 
     def __init__(
-        self, loaded: Loaded, settings: Serve, record: Callable[[Job, Answer], None]
+        self,
+        loaded: Loaded,
+        settings: Serve,
+        record: Callable[[Job, Answer], None],
+        failed: Callable[[Job], None],
     ) -> None:
         self._settings = settings
         self._record = record
+        self._failed = failed
         self._loaded = loaded
         self._batch = _batch(loaded)
         self._writer = loaded
@@ -100,6 +106,7 @@ class Engine:
     def _work(self) -> None:
         while self._await_work():
             try:
+                self._forget()
                 if self._writer is not self._loaded and not self._running:
                     self._writer = self._loaded
                     self._batch = _batch(self._writer)
@@ -120,6 +127,15 @@ class Engine:
             )
             return bool(self._jobs()) or not self._closed
 
+    def _forget(self) -> None:
+        """Finish waiting jobs that were cancelled: they would keep others out of the queue."""
+        with self._changed:
+            cancelled = [job for job in self._waiting if job.cancelled]
+            for job in cancelled:
+                self._waiting.remove(job)
+        for job in cancelled:
+            self._finish(job)
+
     def _admit(self) -> None:
         """Let waiting jobs join, as far as the batch has room."""
         with self._changed:
@@ -128,10 +144,6 @@ class Engine:
                 self._joining.append(self._waiting.popleft())
         prompts = []
         for job in list(self._joining):
-            if job.cancelled:
-                self._joining.remove(job)
-                self._finish(job)
-                continue
             # The model may have changed while the job waited.
             if refusal := self._writer.served.refusal(job.question.model):
                 self._joining.remove(job)
@@ -167,7 +179,7 @@ class Engine:
             self._record(job, answer)
         except OSError:
             logger.exception("the reply %s could not be kept", job.id)
-            job.hand(Failed("the reply could not be kept; try again later"))
+            self._fail(job, "the reply could not be kept; try again later")
             return
         if answer.finish_reason != "cancelled":
             self._mean_seconds += (answer.seconds - self._mean_seconds) / 8
@@ -179,7 +191,11 @@ class Engine:
             self._joining.clear()
             self._running.clear()
         for job in given_up:
-            job.hand(Failed(message))
+            self._fail(job, message)
+
+    def _fail(self, job: Job, message: str) -> None:
+        self._failed(job)
+        job.hand(Failed(message))
 
 
 def _batch(loaded: Loaded) -> Batch:

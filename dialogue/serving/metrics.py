@@ -27,7 +27,7 @@ class Metrics:
         )
         self.ratings = Counter(
             "perennial_ratings",
-            "Ratings that were kept, by the rated reply's version",
+            "Replies rated, by their version; a changed mind counts anew",
             ["opinion", "version"],
             registry=registry,
         )
@@ -67,6 +67,10 @@ class Metrics:
             self._seconds.observe(answer.seconds)
         if job.first_seconds is not None:
             self._first.observe(job.first_seconds)
+
+    def failed(self, job: Job) -> None:
+        """Count a reply that broke off or could not be kept."""
+        self._replies.labels("failed", job.served.version).inc()
 
     def watch(self, waiting: Callable[[], int], running: Callable[[], int]) -> None:
         """Ask these for the queue's length whenever the metrics are read."""

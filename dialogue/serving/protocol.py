@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from dialogue.config import Serve
 from dialogue.decoding import Sampling
@@ -32,6 +32,14 @@ Body = TypeVar("Body", bound=BaseModel)
 class _Body(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _null_says_nothing(cls, value: Any) -> Any:
+        """OpenAI's clients write null for what they leave open, and send replies back so."""
+        if not isinstance(value, dict):
+            return value
+        return {name: said for name, said in value.items() if said is not None}
+
 
 class _Part(_Body):
     type: Literal["text"]
@@ -52,6 +60,11 @@ class _Message(_Body):
 
 class _StreamOptions(_Body):
     include_usage: bool = False
+    include_obfuscation: Literal[False] = False
+
+
+class _ResponseFormat(_Body):
+    type: Literal["text"]
 
 
 class ChatRequest(_Body):
@@ -74,6 +87,8 @@ class ChatRequest(_Body):
     presence_penalty: Annotated[float, Field(ge=0, le=0)] | None = None
     frequency_penalty: Annotated[float, Field(ge=0, le=0)] | None = None
     logprobs: Literal[False] | None = None
+    logit_bias: Annotated[dict[str, float], Field(max_length=0)] | None = None
+    response_format: _ResponseFormat | None = None
     store: bool | None = None
 
     def question(self, settings: Serve) -> Question:
@@ -117,13 +132,16 @@ def parse_chat(body: bytes, settings: Serve, served: Served) -> ChatRequest:
     turns = len(request.messages)
     if turns > settings.max_turns:
         raise ApiError(
-            422, f"{turns} messages, at most {settings.max_turns} are read", param="messages"
+            422,
+            f"{turns} messages, at most {settings.max_turns} are read; begin a new conversation",
+            param="messages",
         )
     characters = sum(len(message.text) for message in request.messages)
     if characters > settings.max_characters:
         raise ApiError(
             422,
-            f"{characters} characters, at most {settings.max_characters} are read",
+            f"{characters} characters, at most {settings.max_characters} are read; "
+            "say less, or begin a new conversation",
             param="messages",
             code="context_length_exceeded",
         )
@@ -231,7 +249,8 @@ def _fault(error: ValidationError) -> ApiError:
     """The first fault as one line: which field, and what is wrong."""
     fault = error.errors(include_url=False, include_context=False, include_input=False)[0]
     # Union members stand in the path by their type's name; they are no part of the field's.
-    path = [str(part) for part in fault["loc"] if str(part) not in ("str", "list[_Part]")]
+    members = ("str", "constrained-str", "list[_Part]")
+    path = [str(part) for part in fault["loc"] if str(part) not in members]
     field = ".".join(path) or "body"
     if fault["type"] == "extra_forbidden":
         return ApiError(400, f"`{field}` is not understood here; leave it out", param=field)

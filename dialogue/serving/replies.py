@@ -106,7 +106,8 @@ def _fault(failed: Failed) -> ApiError:
 
 
 def _data(value: dict[str, Any]) -> str:
-    return f"data: {json.dumps(value, ensure_ascii=False)}\n\n"
+    # All but ASCII is escaped: many clients end a line at U+0085, U+2028 and U+2029 too.
+    return f"data: {json.dumps(value)}\n\n"
 
 
 async def _disconnected(request: Request) -> None:

@@ -112,7 +112,7 @@ class ReplyStore:
             ValueError: the file is no such store, or cannot be written.
         """
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         try:
             self._connection = sqlite3.connect(path, timeout=30, check_same_thread=False)
             self._connection.execute("PRAGMA journal_mode = WAL")
@@ -136,23 +136,32 @@ class ReplyStore:
         row = tuple(kept.get(name) or getattr(answer, name) for name in _COLUMNS)
         self._write(f"INSERT INTO replies ({_NAMES}) VALUES ({_MARKS})", row)  # noqa: S608 - constants
 
-    def add_rating(self, reply_id: str, opinion: Opinion, reason: str) -> Rating:
+    def add_rating(
+        self, reply_id: str, opinion: Opinion, reason: str
+    ) -> tuple[Rating, Rating | None]:
         """Keep an opinion of a served reply; a later one of the same reply replaces it.
+
+        An opinion that is repeated without a reason keeps the one it had. Returns the rating, and
+        the one it replaces.
 
         Raises:
             LookupError: no such reply was served.
             OSError: it could not be written, for want of space or otherwise.
         """
         assert opinion in get_args(Opinion)
-        rating = Rating(reply_id, now(), opinion, reason)
-        try:
-            self._write(
-                "INSERT INTO ratings (reply_id, time, opinion, reason) VALUES (?, ?, ?, ?)",
-                (reply_id, rating.time, opinion, reason),
-            )
-        except sqlite3.IntegrityError:
-            raise LookupError(f"no reply `{reply_id}` was served here") from None
-        return rating
+        with self._lock:
+            before = self._ratings("WHERE reply_id = ?", (reply_id,)).get(reply_id)
+            if before is not None and before.opinion == opinion:
+                reason = reason or before.reason
+            rating = Rating(reply_id, now(), opinion, reason)
+            try:
+                self._write(
+                    "INSERT INTO ratings (reply_id, time, opinion, reason) VALUES (?, ?, ?, ?)",
+                    (reply_id, rating.time, opinion, reason),
+                )
+            except sqlite3.IntegrityError:
+                raise LookupError(f"no reply `{reply_id}` was served here") from None
+        return rating, before
 
     def answer(self, reply_id: str) -> Answer | None:
         """One served reply by its id."""
@@ -164,11 +173,7 @@ class ReplyStore:
 
     def ratings(self) -> dict[str, Rating]:
         """The last word on every rated reply, by its id, in the order of the first word."""
-        with self._lock:
-            rows = self._connection.execute(
-                "SELECT reply_id, time, opinion, reason FROM ratings ORDER BY sequence"
-            ).fetchall()
-        return {row[0]: Rating(*row) for row in rows}
+        return self._ratings("", ())
 
     def close(self) -> None:
         """Close the file."""
@@ -185,13 +190,20 @@ class ReplyStore:
             raise OSError(f"the feedback store cannot be written: {error}") from error
 
     def _answers(self, rest: str, values: tuple[str, ...]) -> Iterator[Answer]:
+        rows = self._read(f"SELECT {_NAMES} FROM replies {rest}", values)  # noqa: S608 - constants
+        return (_answer(row) for row in rows)
+
+    def _ratings(self, rest: str, values: tuple[str, ...]) -> dict[str, Rating]:
+        columns = "reply_id, time, opinion, reason"
+        rows = self._read(f"SELECT {columns} FROM ratings {rest} ORDER BY sequence", values)  # noqa: S608 - constants
+        return {row[0]: Rating(*row) for row in rows}
+
+    def _read(self, statement: str, values: tuple[str, ...]) -> list[Any]:
         try:
             with self._lock:
-                rows = self._connection.execute(f"SELECT {_NAMES} FROM replies {rest}", values)  # noqa: S608 - constants
-                found = rows.fetchall()
+                return self._connection.execute(statement, values).fetchall()
         except sqlite3.Error as error:
             raise OSError(f"the feedback store cannot be read: {error}") from error
-        return (_answer(row) for row in found)
 
 
 def now() -> str:

@@ -11,7 +11,10 @@ from pathlib import Path
 import pytest
 
 from dialogue.config import Params
-from perennial.partners import NoReplyError, RemotePartner
+from dialogue.kv_cache import SlotCache
+from dialogue.serving.store import ReplyStore
+from perennial.partners import LocalPartner, NoReplyError, Partner, RemotePartner
+from tasks.serve import REPLIES
 
 HELLO = [{"role": "user", "content": "hello"}]
 
@@ -53,6 +56,10 @@ def test_a_servers_refusal_reaches_the_person(
         with pytest.raises(NoReplyError, match="characters, at most 65536 are read"):
             list(partner.answer(long))
         assert "".join(partner.answer(HELLO)) == "Hé 🙂!"
+        with pytest.raises(NoReplyError, match="say less, or begin a new conversation"):
+            list(partner.answer(long))
+        with pytest.raises(NoReplyError, match="there is no reply to rate yet"):
+            partner.rate("down", "")
         partner._last = "chatcmpl-other"
         with pytest.raises(NoReplyError, match="no reply `chatcmpl-other` was served here"):
             partner.rate("up", "")
@@ -96,3 +103,61 @@ def test_a_server_that_is_gone_says_so() -> None:
         partner._last = "chatcmpl-1"
         with pytest.raises(NoReplyError, match="broke off"):
             partner.rate("up", "")
+
+
+@pytest.mark.parametrize("remote", [False, True])
+def test_a_failed_replys_rating_is_not_the_one_befores(
+    frank: Params,
+    scripted_model: Callable[..., Path],
+    served: Callable[[Path], contextlib.AbstractContextManager[str]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    remote: bool,
+) -> None:
+    folder = scripted_model("Hé 🙂!")
+    with contextlib.ExitStack() as stack:
+        partner: Partner = (
+            RemotePartner(stack.enter_context(served(folder)))
+            if remote
+            else LocalPartner(frank, tmp_path, folder)
+        )
+        stack.enter_context(contextlib.closing(partner))
+        assert "".join(partner.answer(HELLO)) == "Hé 🙂!"
+        partner.rate("up", "kind")
+        with monkeypatch.context() as patch:
+            patch.setattr(SlotCache, "advance", _out_of_memory)
+            with pytest.raises(NoReplyError, match="the model failed"):
+                list(partner.answer(HELLO))
+        with pytest.raises(NoReplyError, match="there is no reply to rate yet"):
+            partner.rate("down", "")
+    store = ReplyStore(tmp_path / REPLIES)
+    assert [(r.opinion, r.reason) for r in store.ratings().values()] == [("up", "kind")]
+    store.close()
+
+
+@pytest.mark.parametrize("remote", [False, True])
+def test_an_empty_reply_can_be_rated(
+    frank: Params,
+    scripted_model: Callable[..., Path],
+    served: Callable[[Path], contextlib.AbstractContextManager[str]],
+    tmp_path: Path,
+    remote: bool,
+) -> None:
+    folder = scripted_model("")
+    with contextlib.ExitStack() as stack:
+        partner: Partner = (
+            RemotePartner(stack.enter_context(served(folder)))
+            if remote
+            else LocalPartner(frank, tmp_path, folder)
+        )
+        stack.enter_context(contextlib.closing(partner))
+        assert list(partner.answer(HELLO)) == []
+        partner.rate("down", "silent")
+    store = ReplyStore(tmp_path / REPLIES)
+    (answer,) = store.answers()
+    assert (answer.text, store.ratings()[answer.id].reason) == ("", "silent")
+    store.close()
+
+
+def _out_of_memory(*_args: object, **_kwargs: object) -> None:
+    raise MemoryError

@@ -17,6 +17,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from dialogue.config import Serve
+from dialogue.kv_cache import SlotCache
 from dialogue.serving.app import PAGE
 from dialogue.serving.loading import Loaded
 from dialogue.serving.served import Served
@@ -71,6 +72,10 @@ def eventually(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+def broken(*_args: object, **_kwargs: object) -> None:
+    raise RuntimeError("broken")
 
 
 def replies(tmp_path: Path) -> ReplyStore:
@@ -145,9 +150,42 @@ def test_what_openai_clients_send_is_understood(patient: httpx.Client) -> None:
         {"role": "user", "content": "again"},
     ]
     neutral = {"n": 1, "presence_penalty": 0, "frequency_penalty": 0.0, "logprobs": False}
+    neither = {"include_usage": False, "include_obfuscation": False}
+    nothing = {"logit_bias": {}, "response_format": {"type": "text"}, "stream_options": neither}
     sampling = {"temperature": 1, "top_p": 0.5, "seed": -1, "stop": None, "max_tokens": None}
-    response = patient.post(CHAT, json={"messages": messages, **neutral, **sampling})
+    response = patient.post(CHAT, json={"messages": messages, **neutral, **nothing, **sampling})
     assert response.status_code == 200, response.text
+
+
+@pytest.mark.parametrize(
+    "unset", [(), ("name", "annotations", "audio", "function_call", "tool_calls")]
+)
+def test_a_reply_is_understood_when_clients_send_it_back(
+    patient: httpx.Client, unset: tuple[str, ...]
+) -> None:
+    """As OpenAI's Python client does, and as it does where a message is dumped with its nulls."""
+    reply = {**chat(patient).json()["choices"][0]["message"], **dict.fromkeys(unset)}
+    response = patient.post(CHAT, json={"messages": [*HELLO, reply, *HELLO]})
+    assert response.status_code == 200, response.text
+
+
+def test_null_says_nothing(patient: httpx.Client) -> None:
+    known = ("stream", "n", "logit_bias", "response_format", "stream_options", "metadata")
+    others = ("tools", "tool_choice", "top_logprobs", "parallel_tool_calls")
+    response = chat(patient, **dict.fromkeys((*known, *others)))
+    assert response.status_code == 200, response.text
+    assert response.json()["object"] == "chat.completion"
+
+
+def test_no_character_ends_a_line_of_a_stream(serving: Any, loaded: Callable[..., Loaded]) -> None:
+    """Clients split at more than newlines: httpx at whatever `str.splitlines` does."""
+    text = "a\u2028b\x85c"
+    body = {"messages": HELLO, "stream": True}
+    with serving(loaded(text)) as client, client.stream("POST", CHAT, json=body) as response:
+        data = [line.removeprefix("data: ") for line in response.iter_lines() if line]
+    assert data.pop() == "[DONE]"
+    deltas = [json.loads(part)["choices"][0]["delta"] for part in data]
+    assert "".join(delta.get("content", "") for delta in deltas) == text
 
 
 def test_the_served_model_is_listed(client: httpx.Client, polite: Loaded) -> None:
@@ -157,6 +195,11 @@ def test_the_served_model_is_listed(client: httpx.Client, polite: Loaded) -> Non
     assert (model["id"], model["object"]) == ("perennial@1", "model")
     assert model["digest"] == polite.served.digest
     assert chat(client, model=model["id"]).status_code == 200
+    for name in ("perennial", "perennial@1"):
+        assert client.get(f"/v1/models/{name}").json() == model
+    other = client.get("/v1/models/perennial@9")
+    assert other.status_code == 404
+    assert other.json() == chat(client, model="perennial@9").json()
 
 
 # --- refusals ----------------------------------------------------------------------------------
@@ -191,6 +234,11 @@ def message(content: Any = "hello", role: str = "user") -> dict[str, Any]:
         (422, "presence_penalty", {**message(), "presence_penalty": 0.5}),
         (422, "stop", {**message(), "stop": []}),
         (422, "stop", {**message(), "stop": ["a", ""]}),
+        (422, "stop", {**message(), "stop": ["a", 5]}),
+        (422, "stop", {**message(), "stop": ""}),
+        (422, "stop", {**message(), "stop": 5}),
+        (422, "logit_bias", {**message(), "logit_bias": {"5": 1.0}}),
+        (422, "response_format.type", {**message(), "response_format": {"type": "json_object"}}),
         (400, "tools", {**message(), "tools": []}),
         (400, "messages.0.tool_calls", {"messages": [{**HELLO[0], "tool_calls": []}]}),
     ],
@@ -204,6 +252,13 @@ def test_what_cannot_be_answered_is_refused_by_name(
     assert error["param"] == field
     assert error["type"] == "invalid_request_error"
     assert "\n" not in error["message"]
+    assert field in error["message"] or field in ("model", "messages")
+
+
+@pytest.mark.parametrize("messages", [HELLO * 7, message("x" * 1001)["messages"]])
+def test_who_says_too_much_hears_what_helps(patient: httpx.Client, messages: list[Any]) -> None:
+    said = patient.post(CHAT, json={"messages": messages}).json()["error"]["message"]
+    assert said.endswith("begin a new conversation")
 
 
 @pytest.mark.parametrize(
@@ -320,7 +375,8 @@ def test_a_stream_that_is_left_stops_the_model(endless: httpx.Client, tmp_path: 
                 heard += part["choices"][0]["delta"].get("content", "")
             if len(heard) > 20:
                 break
-    eventually(lambda: endless.get("/ready").json()["running"] == 0)
+    eventually(lambda: metric(endless, "perennial_replies_total", finish="cancelled") == 1)
+    assert endless.get("/ready").json()["running"] == 0
     store = replies(tmp_path)
     kept = store.answer(part["id"])
     assert kept is not None
@@ -328,7 +384,6 @@ def test_a_stream_that_is_left_stops_the_model(endless: httpx.Client, tmp_path: 
     assert kept.text.startswith(heard)
     assert kept.num_tokens < 30_000
     store.close()
-    assert metric(endless, "perennial_replies_total", finish="cancelled") == 1
     # What was stopped can be rated: it was on somebody's screen.
     rating = {"reply_id": part["id"], "rating": "down", "reason": "it never ends"}
     assert endless.post("/v1/feedback", json=rating).status_code == 201
@@ -371,6 +426,15 @@ def test_a_rating_is_on_the_disk_when_it_is_acknowledged(
     assert metric(client, "perennial_ratings_total", opinion="up") == 1
 
 
+def test_a_reply_is_counted_as_rated_when_the_opinion_of_it_changes(client: httpx.Client) -> None:
+    rating = {"reply_id": chat(client).json()["id"]}
+    for opinion, reason in (("up", ""), ("up", "kind"), ("down", ""), ("down", "rude")):
+        body = {**rating, "rating": opinion, "reason": reason}
+        client.post("/v1/feedback", json=body).raise_for_status()
+    assert metric(client, "perennial_ratings_total", opinion="up") == 1
+    assert metric(client, "perennial_ratings_total", opinion="down") == 1
+
+
 @pytest.mark.parametrize(
     ("status", "field", "body"),
     [
@@ -406,6 +470,31 @@ def test_health_readiness_and_metrics(client: httpx.Client, polite: Loaded) -> N
     assert metric(client, "perennial_reply_seconds_count") == 1
     assert metric(client, "perennial_first_text_seconds_count") == 1
     assert metric(client, "perennial_model_info", version="1") == 1
+
+
+def test_replies_that_fail_are_counted(
+    client: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_args: object) -> None:
+        raise OSError("no space left on device")
+
+    for owner, name, fault in ((SlotCache, "advance", broken), (ReplyStore, "add_answer", full)):
+        with monkeypatch.context() as patch:
+            patch.setattr(owner, name, fault)
+            assert chat(client).status_code == 503
+    assert metric(client, "perennial_replies_total", finish="failed", version="1") == 2
+    assert metric(client, "perennial_replies_total") == 2
+
+
+def test_a_fault_of_the_server_is_answered_in_the_same_form_and_counted(
+    client: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ReplyStore, "answer", broken)
+    response = client.post("/v1/feedback", json={"reply_id": "x", "rating": "up"})
+    assert response.status_code == 500
+    assert response.json()["error"]["type"] == "server_error"
+    assert "broken" not in response.text
+    assert metric(client, "perennial_requests_total", path="/v1/feedback", status="500") == 1
 
 
 def test_the_page_asks_nobody_else(patient: httpx.Client) -> None:

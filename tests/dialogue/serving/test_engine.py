@@ -30,9 +30,12 @@ def question(tokens: int = 20_000, **more: Any) -> Question:
 
 @contextlib.contextmanager
 def running(
-    model: Loaded, bounds: Serve, record: Callable[[Job, Answer], None] = lambda job, answer: None
+    model: Loaded,
+    bounds: Serve,
+    record: Callable[[Job, Answer], None] = lambda job, answer: None,
+    failed: Callable[[Job], None] = lambda job: None,
 ) -> Iterator[Engine]:
-    engine = Engine(model, bounds, record)
+    engine = Engine(model, bounds, record, failed)
     try:
         yield engine
     finally:
@@ -111,6 +114,25 @@ def test_a_waiting_job_can_be_cancelled(talkative: Loaded, bounds: Serve) -> Non
         )
 
 
+@pytest.mark.parametrize("swapping", [False, True])
+def test_a_cancelled_job_makes_room_while_others_are_written(
+    talkative: Loaded, polite: Loaded, bounds: Serve, swapping: bool
+) -> None:
+    with running(talkative, bounds) as engine:
+        for _ in range(bounds.max_batch):
+            engine.submit(question(), queue.Queue().put)
+        eventually(lambda: engine.num_running == bounds.max_batch)
+        if swapping:
+            engine.swap(polite)
+        events: queue.Queue[Event] = queue.Queue()
+        engine.submit(question(), events.put).cancel()
+        _, answer = ended(events)
+        assert isinstance(answer, Answer)
+        assert answer.finish_reason == "cancelled"
+        assert (engine.num_running, engine.num_waiting) == (bounds.max_batch, 0)
+        engine.submit(question(), queue.Queue().put)
+
+
 def test_the_oldest_turns_of_a_long_history_are_not_read(polite: Loaded, bounds: Serve) -> None:
     bounds = bounds.model_copy(update={"max_prompt_tokens": 40})
     with running(polite, bounds) as engine:
@@ -156,10 +178,12 @@ def test_what_cannot_be_kept_is_not_answered(polite: Loaded, bounds: Serve) -> N
         if full:
             raise OSError("no space left on device")
 
-    with running(polite, bounds, record) as engine:
+    unkept: list[Job] = []
+    with running(polite, bounds, record, unkept.append) as engine:
         events: queue.Queue[Event] = queue.Queue()
-        engine.submit(question(), events.put)
+        job = engine.submit(question(), events.put)
         assert ended(events)[1] == Failed("the reply could not be kept; try again later")
+        assert unkept == [job]
         full = False
         engine.submit(question(), events.put)
         assert isinstance(ended(events)[1], Answer)
@@ -168,13 +192,15 @@ def test_what_cannot_be_kept_is_not_answered(polite: Loaded, bounds: Serve) -> N
 def test_a_broken_model_fails_its_replies_and_no_others(
     polite: Loaded, bounds: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with running(polite, bounds) as engine:
+    given_up: list[Job] = []
+    with running(polite, bounds, failed=given_up.append) as engine:
         events: queue.Queue[Event] = queue.Queue()
         with monkeypatch.context() as patch:
             patch.setattr(SlotCache, "advance", _out_of_memory)
-            engine.submit(question(), events.put)
+            job = engine.submit(question(), events.put)
             text, failed = ended(events)
         assert (text, type(failed)) == ("H", Failed)
+        assert given_up == [job]
         eventually(lambda: engine.num_running == 0)
         assert engine.alive
         engine.submit(question(), events.put)

@@ -73,11 +73,22 @@ def test_the_last_rating_counts(tmp_path: Path) -> None:
     store.add_answer(answer("r2"))
     store.add_rating("r1", "up", "")
     store.add_rating("r2", "up", "")
-    last = store.add_rating("r1", "down", "too short")
+    last, replaced = store.add_rating("r1", "down", "too short")
+    assert replaced is not None
+    assert (replaced.opinion, replaced.reason) == ("up", "")
     ratings = store.ratings()
     assert list(ratings) == ["r1", "r2"]
     assert ratings["r1"] == last
     assert (last.opinion, last.reason) == ("down", "too short")
+    store.close()
+
+
+def test_an_opinion_that_is_repeated_keeps_its_reason(tmp_path: Path) -> None:
+    store = ReplyStore(tmp_path / "replies.sqlite")
+    store.add_answer(answer("r1"))
+    for reason, kept in (("kind", "kind"), ("", "kind"), ("very", "very")):
+        assert store.add_rating("r1", "up", reason)[0].reason == kept
+    assert store.add_rating("r1", "down", "")[0].reason == ""
     store.close()
 
 
