@@ -30,6 +30,7 @@ wait $server
 _STOP_SECONDS = 10.0
 _ANSWER_SECONDS = 5.0
 _DRAIN_SECONDS = 10.0
+_THIS_MACHINE = ("127.0.0.1", "localhost")
 
 
 @contextlib.contextmanager
@@ -42,10 +43,33 @@ def prefect_server(project: Path) -> Iterator[None]:
     Raises:
         ValueError: the server that is named does not answer, or ours does not come up.
     """
-    if url := os.environ.get("PREFECT_API_URL"):
-        _check_answers(url)
+    with _past_proxies():
+        if url := os.environ.get("PREFECT_API_URL"):
+            _check_answers(url)
+            yield
+        else:
+            with _own_server(project):
+                yield
+
+
+@contextlib.contextmanager
+def _past_proxies() -> Iterator[None]:
+    """A proxy of the surroundings knows nothing of this machine's own servers."""
+    before = {name: os.environ.get(name) for name in ("no_proxy", "NO_PROXY")}
+    known = before["no_proxy"] or before["NO_PROXY"]
+    os.environ.update(dict.fromkeys(before, ",".join(filter(None, (known, *_THIS_MACHINE)))))
+    try:
         yield
-        return
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+@contextlib.contextmanager
+def _own_server(project: Path) -> Iterator[None]:
     home = Path(os.environ.get("PREFECT_HOME", project / ".prefect"))
     home.mkdir(parents=True, exist_ok=True)
     url = f"http://127.0.0.1:{_free_port()}/api"

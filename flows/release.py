@@ -43,7 +43,7 @@ def release(pipeline: str | None = None) -> dict[str, Any]:
         `{"version", "digest", "created", "verdict", "outcome", "reason"}`; the outcome is
         `promoted`, `reigns` (it was champion already), `waits` (for a person's approval) or
         `refused`. `{"outcome": "busy", "reason"}` where another run is going on: the next release
-        finds what it leaves.
+        finds what it leaves. `alias` says what became of one that was moved by hand.
 
     Raises:
         ValueError: there is no verdict, or it does not belong to the files as they lie there.
@@ -51,7 +51,15 @@ def release(pipeline: str | None = None) -> dict[str, Any]:
     """
     project = Path.cwd()
     params = load_params(project / rounds.PARAMS)
-    _step("reconcile", lambda: reconcile(params, project, smoke=functools.partial(smoke, params)))
+    answer = _step(
+        "reconcile", lambda: reconcile(params, project, smoke=functools.partial(smoke, params))
+    )
+    alias = {"alias": answer.sentence} if answer.sentence else {}
+    return _judged_anew(params, project, pipeline) | alias
+
+
+def _judged_anew(params: Params, project: Path, pipeline: str | None) -> dict[str, Any]:
+    """Release; once more where the candidate has to be judged again."""
     try:
         return _release(params, project, pipeline)
     except Conflict as conflict:

@@ -16,7 +16,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.futures import PrefectFuture
 from prefect.logging import get_run_logger
 
-from tasks.graph import Graph
+from tasks.graph import Graph, ProjectBusy
 from tasks.processes import Listener, Outcome, Processes, StageError
 
 Event = Literal["started", "line", "progress", "ran", "restored", "unchanged", "failed"]
@@ -44,6 +44,7 @@ def run_stages(graph: Graph, processes: Processes) -> list[StageResult]:
     Raises:
         StageError: a stage failed. What was running beside it has finished; nothing that was
             waiting was started.
+        ProjectBusy: another run is at one of the stages; else as before.
         BaseException: an interruption; the running stages were ended first.
     """
     order = graphlib.TopologicalSorter(graph.parents)
@@ -51,7 +52,7 @@ def run_stages(graph: Graph, processes: Processes) -> list[StageResult]:
     done: queue.SimpleQueue[str] = queue.SimpleQueue()
     futures: dict[str, PrefectFuture[StageResult]] = {}
     results: dict[str, StageResult] = {}
-    failures: list[StageError] = []
+    failures: list[StageError | ProjectBusy] = []
     try:
         while order.is_active():
             for stage in () if failures else order.get_ready():
@@ -63,7 +64,7 @@ def run_stages(graph: Graph, processes: Processes) -> list[StageResult]:
             try:
                 results[stage] = futures[stage].result()
                 order.done(stage)
-            except StageError as error:
+            except (StageError, ProjectBusy) as error:
                 failures.append(error)
     except BaseException:
         processes.stop()
@@ -113,7 +114,7 @@ def _stage_task(stage: str, stale: bool, forced: bool, processes: Processes) -> 
         start = time.monotonic()
         try:
             outcome = processes.run(stage, Listener(line, progress), force=forced)
-        except StageError as error:
+        except (StageError, ProjectBusy) as error:
             _tell(stage, "failed", str(error))
             raise
         seconds = time.monotonic() - start

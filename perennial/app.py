@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
+from pathlib import Path
 from types import FrameType
 
 import typer
@@ -17,6 +20,7 @@ from perennial.score import score_command
 from perennial.serve import serve_command
 from perennial.show import show_command
 from perennial.status import status_command
+from perennial.stores import named_stores
 from perennial.trace import trace_command
 from tasks.faults import INTERRUPTED, told_to_people
 
@@ -40,12 +44,13 @@ def main() -> None:
 
     A fault of the program ends with its traceback and exit status 1.
     """
+    _open_what_is_closed()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         # A run started with nohup is meant to outlive its terminal.
         if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, _interrupt)
     try:
-        with told_to_people():
+        with told_to_people(), named_stores():
             application()()
     except KeyboardInterrupt:
         raise SystemExit(INTERRUPTED) from None
@@ -65,6 +70,13 @@ def application() -> typer.Typer:
         app.command(name, epilog=f"Example: [bold]{example}[/bold]")(command)
     app.add_typer(data_app, name="data")
     return app
+
+
+def _open_what_is_closed() -> None:
+    """A standard stream that the caller closed: the next file opened would take its number."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open(mode))  # noqa: SIM115 - until the end
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import sys
 import time
 from pathlib import Path
@@ -12,6 +13,7 @@ import typer
 
 from perennial.partners import LocalPartner, NoReplyError, Partner, RemotePartner
 from perennial.project import enter_project
+from perennial.terminal import cleaned
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -38,6 +40,8 @@ def chat_command(
 
     Ratings are kept as the server keeps them: they become the next round's dialogues.
     """
+    if url is not None and model is not None:
+        raise ValueError("--url and --model: a server chooses its own model; give one of the two")
     from rich.console import Console
 
     console = Console(highlight=False, emoji=False)
@@ -53,7 +57,10 @@ def chat_command(
 
 def converse(partner: Partner, console: Console) -> None:
     """Read what a person says, and show what is answered, until they leave."""
-    console.print(partner.label, style="bold", markup=False)
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        # Bytes that are no UTF-8 would end the conversation.
+        sys.stdin.reconfigure(errors="replace")
+    console.print(cleaned(partner.label), style="bold", markup=False)
     console.print(_HELP)
     messages: list[dict[str, str]] = []
     while (said := _listen(console)) is not None:
@@ -88,8 +95,7 @@ def _listen(console: Console) -> str | None:
     except (EOFError, KeyboardInterrupt):
         console.print()
         return None
-    # Bytes that are no UTF-8 arrive as lone surrogates, which no tokenizer takes.
-    return line.strip().encode("utf-8", "replace").decode("utf-8")
+    return line.strip()
 
 
 def _show_answer(partner: Partner, console: Console, messages: list[dict[str, str]]) -> str:
@@ -110,12 +116,12 @@ def _show_answer(partner: Partner, console: Console, messages: list[dict[str, st
         answer.close()
     if said:
         seconds = time.monotonic() - start
-        about = f"\n{partner.label} · {seconds:.1f} s{note}"
+        about = f"\n{cleaned(partner.label)} · {seconds:.1f} s{note}"
         console.print(about, style="dim", markup=False)
     elif not note and not fault:
         fault = "the model had nothing to say"
     if fault:
-        console.print(fault, style="red", markup=False)
+        console.print(cleaned(fault), style="red", markup=False)
     return "".join(said)
 
 
@@ -123,6 +129,6 @@ def _rate(partner: Partner, console: Console, opinion: Opinion, reason: str) -> 
     try:
         partner.rate(opinion, reason)
     except NoReplyError as error:
-        console.print(str(error), style="red", markup=False)
+        console.print(cleaned(str(error)), style="red", markup=False)
     else:
         console.print("[dim]kept, thank you[/dim]")

@@ -52,6 +52,11 @@ def data_command(
     Digests are DVC's MD5, those of raw files SHA-256. `perennial data diff` compares two versions.
     """
     if context.invoked_subcommand is not None:
+        if domain or every or remote is not None or as_json:
+            raise ValueError(
+                "data: --domain, --all, --remote and --json before `diff` are for the list of "
+                "versions; `perennial data diff --help` names its own"
+            )
         return
     from perennial.terminal import open_console
     from tasks.storage import open_storage

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from perennial.project import enter_project
+from perennial.terminal import cleaned, open_console
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -42,7 +43,6 @@ def diff_command(
 
     A page with plots goes to reports/data, which git ignores, for it quotes dialogues.
     """
-    from perennial.terminal import open_console
     from tasks.data_diff import compare_versions
 
     project, _ = enter_project()
@@ -75,7 +75,7 @@ def print_summary(console: Console, summary: Mapping[str, Any]) -> None:
         )
     console.print()
     for line in drift_lines(summary["drift"]):
-        console.print(f"  {line}", markup=False)
+        console.print(f"  {cleaned(line)}", markup=False)
     for kind in _SIGNS:
         _print_examples(console, summary, kind)
     if "page" in summary:
@@ -138,9 +138,9 @@ def _print_examples(console: Console, summary: Mapping[str, Any], kind: str) -> 
     sign, style = _SIGNS[kind]
     console.print(f"\n[bold]{kind}[/bold], {len(examples)} of {total:,}")
     for example in examples:
-        console.print(Text(f"{sign} {example['origin']}  {example['split']}", style=style))
+        console.print(Text(f"{sign} {cleaned(example['origin'])}  {example['split']}", style=style))
         for line in example["lines"]:
-            said = " ".join(line["text"].split())
+            said = cleaned(" ".join(line["text"].split()))
             text = Text(
                 f"    {line['sign']} {line['role']:<9} {said}", no_wrap=True, overflow="ellipsis"
             )

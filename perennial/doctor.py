@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import importlib.metadata
 import os
 import platform
@@ -69,6 +70,7 @@ def _findings(project: Path) -> Iterator[Finding]:
         _space,
         _processor,
         _registry,
+        _tracking,
         _stores,
     )
     for check in checks:
@@ -149,9 +151,13 @@ def _project(project: Path) -> Iterator[Finding]:
 
 def _port(host: str, port: int) -> Finding:
     try:
-        with socket.create_server((host, port)):
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        with socket.create_server((host, port), family=family):
             return Finding("fine", "port", f"{host}:{port} is free")
-    except OSError:
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            mend = "correct `serve.host` or `serve.port` in params.yaml"
+            return Finding("missing", "port", f"{host}:{port}: {error.strerror}", mend)
         mend = "unless it is `perennial serve`, stop it or set `serve.port` in params.yaml"
         return Finding("note", "port", f"somebody listens on {host}:{port}", mend)
 
@@ -195,6 +201,16 @@ def _registry(_project: Path) -> Iterator[Finding]:
     yield Finding("note", "registry", "pip does not reach the package registry", mend)
 
 
+def _tracking(_project: Path) -> Iterator[Finding]:
+    from perennial.stores import check_tracking
+
+    try:
+        check_tracking()
+    except ValueError as error:
+        found, _, mend = str(error).partition("; ")
+        yield Finding("missing", "mlflow", found, mend)
+
+
 def _stores(project: Path) -> Iterator[Finding]:
     import sqlalchemy as sa
 
@@ -212,9 +228,9 @@ def _stores(project: Path) -> Iterator[Finding]:
             store = releases.open_store(project)
             champion = releases.champion(store)
         except (sa.exc.SQLAlchemyError, ImportError) as error:
-            if not elsewhere:
-                raise
-            mend = f"start that database, or correct {releases.URL_VARIABLE}"
+            mend = f"mend {releases.DATABASE} first"
+            if elsewhere:
+                mend = f"start it, install its driver, or correct {releases.URL_VARIABLE}"
             yield Finding("missing", "champion", str(error).partition("\n")[0], mend)
             return
     if champion is None:

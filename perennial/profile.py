@@ -69,11 +69,10 @@ def _holds(settings: Any, file: Path) -> bool:
 
 
 def _file(project: Path, name: str) -> Path:
-    path = project / _FOLDER / f"{name}.yaml"
-    if not path.is_file():
-        known = ", ".join(sorted(file.stem for file in (project / _FOLDER).glob("*.yaml")))
-        raise ValueError(f"profiles: no profile `{name}`; there are {known or 'none'}")
-    return path
+    known = {file.stem: file for file in sorted((project / _FOLDER).glob("*.yaml"))}
+    if name not in known:
+        raise ValueError(f"profiles: no profile `{name}`; there are {', '.join(known) or 'none'}")
+    return known[name]
 
 
 def _apply(

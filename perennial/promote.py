@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from tasks.promote import Promotion
     from tasks.releases import Release
 
+_MAX_VERSION = 2**31 - 1
+
 
 def promote_command(
     version: Annotated[
@@ -28,12 +30,14 @@ def promote_command(
 
     Without --override, its verdict must allow it.
     """
+    from perennial.stores import check_tracking
     from tasks._origin import user
     from tasks.promote import promote
     from tasks.serve import smoke
 
     project, params = enter_project()
     release = _chosen(project, version)
+    check_tracking()
     person = user()
     promotion = promote(
         params,
@@ -55,11 +59,13 @@ def rollback_command(
     ] = None,
 ) -> None:
     """Give the place back to the champion before this one, after a smoke test."""
+    from perennial.stores import check_tracking
     from tasks._origin import user
     from tasks.promote import rollback
     from tasks.serve import smoke
 
     project, params = enter_project()
+    check_tracking()
     promotion = rollback(
         params,
         project,
@@ -75,10 +81,10 @@ def version_number(text: str) -> int:
     """3 from `3` or `v3`.
 
     Raises:
-        ValueError: neither.
+        ValueError: neither, or more than a database counts to.
     """
     number = text.removeprefix("v")
-    if not number.isdecimal():
+    if not number.isdecimal() or len(number) > 10 or int(number) > _MAX_VERSION:
         raise ValueError(f"`{text}` is no version; give a number, such as 3 or v3")
     return int(number)
 

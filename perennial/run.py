@@ -20,6 +20,13 @@ if TYPE_CHECKING:
     from tasks.processes import StageError
 
 _FULL_BYTES = 2**20
+# Of a candidate by whether it was champion before the run, and is now.
+_OUTCOMES = {
+    (False, False): "refused",
+    (False, True): "promoted",
+    (True, False): "replaced",
+    (True, True): "reigns",
+}
 
 
 def run_command(
@@ -34,12 +41,14 @@ def run_command(
     """
     # Imported in here, as in every command: `perennial --help` answers at once.
     from perennial.profile import check_profile
+    from perennial.stores import check_tracking
     from perennial.summary import print_summary
     from perennial.terminal import open_console
     from tasks.processes import StageError
 
     project, params = enter_project()
     check_profile(project, params.profile)
+    check_tracking()
     console = open_console()
     start = time.monotonic()
     try:
@@ -78,31 +87,33 @@ def _nothing_to_do(project: Path, params: Params) -> dict[str, Any] | None:
     champion = releases.champion(store)
     if known is None or known.verdict != verdict:
         return None
-    reigns = champion is not None and champion.digest == known.digest
-    if not reigns and verdict["verdict"] == "PROMOTE":
+    reigned = champion is not None and champion.digest == known.digest
+    if not reigned and verdict["verdict"] == "PROMOTE":
         return None
-    outcome = "reigns" if reigns else "refused"
+    alias = _reconcile(project, params)
+    champion = releases.champion(store)
+    reigns = champion is not None and champion.digest == known.digest
     release = {
         "version": known.version,
         "digest": known.digest,
         "created": False,
         "verdict": verdict["verdict"],
-        "outcome": outcome,
+        "outcome": _OUTCOMES[reigned, reigns],
         "reason": verdict["sentence"],
-    } | _reconcile(project, params)
+        "alias": alias,
+    }
     stages = [{"stage": name, "outcome": "unchanged", "seconds": 0.0} for name in graph.parents]
     return {"stages": stages, "verdict": verdict, "release": release}
 
 
-def _reconcile(project: Path, params: Params) -> dict[str, str]:
-    """An alias that was moved in MLflow's UI meanwhile is a request, and gets its answer."""
+def _reconcile(project: Path, params: Params) -> str:
+    """An alias that was moved in MLflow's UI meanwhile is a request; its answer, or nothing."""
     import functools
 
     from tasks.promote import reconcile
     from tasks.serve import smoke
 
-    answer = reconcile(params, project, smoke=functools.partial(smoke, params))
-    return {} if answer.outcome == "in step" else {"alias": f"{answer.outcome}: {answer.reason}"}
+    return reconcile(params, project, smoke=functools.partial(smoke, params)).sentence
 
 
 def _run_flows(project: Path, console: Console, feedback: bool) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -88,7 +89,8 @@ def _destination(output: Path | None) -> Iterator[_Write]:
         raise ValueError(f"{output}: there is no folder {output.parent}; make it, or name another")
     if output.exists() and not output.is_file():
         raise ValueError(f"{output}: not a file; name one")
-    partial = output.with_name(f".partial-{output.name}")
+    # Another run may be writing to the same output.
+    partial = output.with_name(f".partial-{os.getpid()}-{output.name}")
 
     def write(lines: Iterable[str]) -> None:
         with named_where_it_fails(output, partial), partial.open("a", encoding="utf-8") as written:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from perennial.project import enter_project
+from perennial.terminal import cleaned, open_console
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -40,8 +41,6 @@ def show_command(
     On a terminal learned tokens are green and cut ones struck out; elsewhere they stand in ⟦ ⟧
     and ⟪ ⟫.
     """
-    from perennial.terminal import open_console
-
     project, params = enter_project()
     if domain not in params.curriculum:
         raise ValueError(f"{domain}: no such domain; there are {', '.join(params.curriculum)}")
@@ -71,7 +70,11 @@ class _Files:
     def of(cls, project: Path, domain: str) -> _Files:
         import yaml
 
-        stages = yaml.safe_load((project / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+        try:
+            stages = yaml.safe_load((project / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+        except yaml.YAMLError as error:
+            fault = " ".join(str(error).split())
+            raise ValueError(f"dvc.yaml: not valid YAML: {fault}; restore it from git") from error
         return cls(
             domain,
             records=project / _output(stages, "ingest", domain, domain),
@@ -99,7 +102,6 @@ def _print_rejects(console: Console, files: _Files, limit: int) -> None:
     from rich.text import Text
 
     from dialogue.records import read_rejects
-    from perennial.token_view import cleaned
 
     # Validation keeps what ingestion set aside, and adds to it; it may not have passed yet.
     folder = next((f for f in (files.valid, files.records) if (f / "rejects.parquet").exists()), "")
@@ -133,10 +135,17 @@ def _print_dialogues(
             f"{files.domain}: nothing is encoded yet; run `dvc repro encode@{files.domain}`, "
             "or `perennial run` for everything"
         )
-    is_id = which is not None and not _is_place(which)
-    names = (split,) if split else _SPLITS if is_id else _SPLITS[:1]
-    shards = {name: open_shard(files.encoded / name) for name in names}
-    found = [(name, index) for name in names for index in _chosen(shards[name], which)]
+    first, *others = (split,) if split else _SPLITS
+    shards = {first: open_shard(files.encoded / first)}
+    found = [(first, index) for index in _placed(shards[first], which)]
+    if which is not None and not found:
+        shards |= {name: open_shard(files.encoded / name) for name in others}
+        found = [
+            (name, index)
+            for name, shard in shards.items()
+            for index, identity in enumerate(shard.ids)
+            if identity.startswith(which)
+        ]
     if not found:
         raise ValueError(_not_found(files.domain, shards, which))
     view = TokenView(load_tokenizer(files.tokenizer), is_marked=not _is_coloured(console))
@@ -151,24 +160,24 @@ def _print_dialogues(
 
 
 def _is_place(which: str) -> bool:
-    """Whether a number is meant: ids are longer than any place."""
+    """Whether a number may be meant: whole ids are longer than any place."""
     return which.isdecimal() and len(which) < 10
 
 
-def _chosen(shard: Shard, which: str | None) -> Sequence[int]:
+def _placed(shard: Shard, which: str | None) -> Sequence[int]:
+    """All, or the one at this place; digits beyond the last are how an id begins."""
     if which is None:
         return range(len(shard))
-    if _is_place(which):
-        return [int(which)] if int(which) < len(shard) else []
-    return [index for index, name in enumerate(shard.ids) if name.startswith(which)]
+    return [int(which)] if _is_place(which) and int(which) < len(shard) else []
 
 
 def _not_found(domain: str, shards: dict[str, Shard], which: str | None) -> str:
-    sizes = " and ".join(f"{len(shard)} in {name}" for name, shard in shards.items())
+    first, shard = next(iter(shards.items()))
+    size = f"{len(shard)} in {first}"
     if which is None:
-        return f"{domain}: no dialogue is there: {sizes}"
+        return f"{domain}: no dialogue is there: {size}"
     if _is_place(which):
-        return f"{domain} {which}: no such dialogue; there are {sizes}, counted from 0"
+        return f"{domain} {which}: no such dialogue; there are {size}, counted from 0"
     return f"{domain} {which}: no dialogue's id begins so; `perennial show {domain}` shows some"
 
 
@@ -191,8 +200,6 @@ def _records(files: _Files, wanted: set[str]) -> dict[str, Dialogue]:
 
 
 def _print_head(console: Console, title: str, sequence: Encoded, record: Dialogue | None) -> None:
-    from perennial.token_view import cleaned
-
     learned = int(sequence.mask.sum())
     console.rule(style="dim")
     console.print(title, style="bold", markup=False, soft_wrap=True)

@@ -30,7 +30,7 @@ def status_command() -> None:
     _print_candidate(console, project, params, store)
 
 
-def standing(store: Store, verdict: Mapping[str, Any]) -> str:
+def standing(store: Store, verdict: Mapping[str, Any], approval: str) -> str:
     """How the candidate of a verdict stands in the release store, in a sentence or two."""
     from tasks import releases
 
@@ -40,10 +40,26 @@ def standing(store: Store, verdict: Mapping[str, Any]) -> str:
         return "it is the champion"
     if known is None:
         return f"{verdict['sentence']} Not registered yet; `perennial run` goes on."
-    entries = [entry for entry in releases.journal(store) if entry.digest == digest]
-    refused = bool(entries) and entries[-1].action == "refuse"
-    why = f" It was refused all the same: {entries[-1].reason}" if refused else ""
-    return f"{known.name}: {verdict['sentence']}{why}"
+    return f"{known.name}: {verdict['sentence']}{_afterwards(store, known, approval)}"
+
+
+def _afterwards(store: Store, known: Release, approval: str) -> str:
+    """What came between a registered candidate and its reign."""
+    from tasks import releases
+
+    entries = [e for e in releases.journal(store) if known.digest in (e.digest, e.previous)]
+    moved = next((e for e in reversed(entries) if e.action in releases.MOVES), None)
+    own = [entry for entry in entries if entry.digest == known.digest]
+    if moved is not None and moved.action == "rollback":
+        return (
+            f" It was rolled back by {moved.actor} ({moved.reason}); "
+            f"`perennial promote {known.version} --override --reason …` brings it back."
+        )
+    if own and own[-1].action == "refuse":
+        return f" It was refused all the same: {own[-1].reason}"
+    if known.verdict["verdict"] == "PROMOTE" and moved is None and approval == "manual":
+        return f" It waits for approval: `perennial promote {known.version}` gives it."
+    return ""
 
 
 def opinion(replies: Path, champion: Release) -> str:
@@ -123,7 +139,8 @@ def _print_candidate(console: Console, project: Path, params: Params, store: Sto
         stale = f"{len(names)} of {len(graph.parents)} stages are stale"
         console.print(f"  {stale} ({', '.join(names[:3])}{more}); `perennial run` runs them")
         return
-    console.print(f"  {standing(store, rounds.verdict_of(project, graph))}", markup=False)
+    verdict, approval = rounds.verdict_of(project, graph), params.promote.approval
+    console.print(f"  {standing(store, verdict, approval)}", markup=False)
 
 
 def _when(time: str) -> str:

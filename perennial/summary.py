@@ -19,6 +19,7 @@ _PERPLEXITY = "response_perplexity"
 _OUTCOMES = {
     "promoted": "is the new champion",
     "reigns": "is champion",
+    "replaced": "is champion no longer",
     "waits": "waits for your approval",
     "refused": "was not promoted",
 }
@@ -95,7 +96,7 @@ def _print_release(console: Console, project: Path, release: Mapping[str, Any]) 
     console.print(f"v{release['version']}{new} {outcome}.", style="bold")
     if release["reason"] and release["outcome"] in ("waits", "refused"):
         console.print(release["reason"], markup=False)
-    if "alias" in release:
+    if release.get("alias"):
         moved = f"The alias in MLflow had been moved by hand; {release['alias']}."
         console.print(moved, markup=False)
     champion = releases.champion(releases.open_store(project))

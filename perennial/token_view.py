@@ -11,11 +11,10 @@ from transformers import PreTrainedTokenizerFast
 
 from dialogue.encoding import Encoded, Encoder
 from dialogue.records import Dialogue
+from perennial.terminal import cleaned
 
 _LEARNED, _READ, _CUT = "bold green", "", "strike dim"
 _SIGNS = {_LEARNED: ("⟦", "⟧"), _READ: ("", ""), _CUT: ("⟪", "⟫")}
-# A source may hold any character: none may move the cursor or colour the terminal.
-_CONTROLS = {code: "�" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
 
 
 class TokenView:
@@ -67,11 +66,6 @@ class TokenView:
             if np.array_equal(whole[start : start + width], sequence.ids):
                 return whole[:start].tolist(), whole[start + width :].tolist()
         return None
-
-
-def cleaned(text: str) -> str:
-    """A text that is safe to print."""
-    return text.translate(_CONTROLS)
 
 
 def _runs(sequence: Encoded) -> Iterator[tuple[list[int], str]]:

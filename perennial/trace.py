@@ -9,6 +9,7 @@ import typer
 
 from perennial.project import enter_project
 from perennial.promote import version_number
+from perennial.terminal import cleaned, open_console
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -22,10 +23,11 @@ def trace_command(
     ],
 ) -> None:
     """Follow a reply to its version, verdict, run, lock file, data and sources."""
-    from perennial.terminal import open_console
+    from perennial.stores import check_tracking
     from tasks.lineage import trace
 
     project, params = enter_project()
+    check_tracking()
     console = open_console()
     is_version = what.removeprefix("v").isdecimal()
     digest = (
@@ -95,4 +97,4 @@ def _print_learned(console: Console, learned: Learned, project: Path) -> None:
 
 
 def _line(console: Console, head: str, text: str) -> None:
-    console.print(f"{head:<10} {text}", markup=False, soft_wrap=True)
+    console.print(cleaned(f"{head:<10} {text}"), markup=False, soft_wrap=True)

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Literal
 
 from tasks.faults import USER_ERROR
+from tasks.graph import ProjectBusy
 
 Outcome = Literal["ran", "restored", "unchanged"]
 
@@ -34,6 +35,7 @@ exec "$@" 3<&- </dev/null
 """
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
 _FAILED_COMMAND = re.compile(r"failed to run: .*, exited with (-?\d+)$")
+_BUSY = re.compile(r"' is busy, it is being blocked by:\n *\((PID \d+)\)")
 # What DVC says of itself; the flow says the same in fewer words.
 _CHATTER = re.compile(
     r"Running stage '|> |(Generating|Updating) lock file|To track the changes|\s*git add |"
@@ -95,6 +97,7 @@ class Processes:
 
         Raises:
             StageError: its command, or DVC itself, failed.
+            ProjectBusy: another run is at the same files.
             StageInterruptedError: `stop` was called.
         """
         with self._started(stage, force) as (process, output):
@@ -102,6 +105,11 @@ class Processes:
             status = process.wait()
         if self._stopped:
             raise StageInterruptedError(f"the stage {stage} was interrupted")
+        if status and failed is None and (blocked := _BUSY.search("\n".join(tail))):
+            raise ProjectBusy(
+                f"another run is going on here ({blocked[1]}); "
+                "wait until it has ended, then try again"
+            )
         if status:
             raise StageError(stage, failed or status, tail)
         return outcome

@@ -51,6 +51,11 @@ class Reconciliation:
     champion: Release | None
     reason: str
 
+    @property
+    def sentence(self) -> str:
+        """For people; empty where nobody moved it."""
+        return "" if self.outcome == "in step" else f"{self.outcome}: {self.reason}"
+
 
 def promote(
     params: Params,
@@ -187,7 +192,8 @@ def reconcile(params: Params, project: Path, *, smoke: Smoke) -> Reconciliation:
         align(params, project, store)
         releases.append(store, action="put back", release=champion, actor=BY_US, reason=str(error))
         return Reconciliation("put back", asked, champion, str(error))
-    return Reconciliation("promoted", asked, promotion.release, "its verdict allows it")
+    reason = override or "its verdict allows it"
+    return Reconciliation("promoted", asked, promotion.release, reason)
 
 
 def _registered(store: Store, digest: str) -> Release:

@@ -13,6 +13,7 @@ import pytest
 
 from flows import release as door
 from tasks.graph import ProjectBusy
+from tasks.promote import Reconciliation
 from tasks.releases import Conflict
 
 ROOT = Path(__file__).parents[2]
@@ -23,6 +24,8 @@ stages:
     outs: [base.txt]
 """
 
+IN_STEP = Reconciliation("in step", None, None, "")
+
 pytestmark = pytest.mark.usefixtures("server")
 
 
@@ -30,7 +33,7 @@ pytestmark = pytest.mark.usefixtures("server")
 def project(make_project: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch) -> Path:
     project = make_project(LONG)
     shutil.copy(ROOT / "params.yaml", project)
-    monkeypatch.setattr(door, "reconcile", lambda *_, **__: None)
+    monkeypatch.setattr(door, "reconcile", lambda *_, **__: IN_STEP)
     return project
 
 
@@ -64,3 +67,11 @@ def test_a_candidate_that_cannot_be_judged_again_now_waits_too(
     monkeypatch.setattr(door, "_release", faster)
     monkeypatch.setattr(door, "train", busy)
     assert door.release() == {"outcome": "busy", "reason": "PID 1"}
+
+
+@pytest.mark.usefixtures("project")
+def test_what_became_of_an_alias_that_was_moved_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    granted = Reconciliation("promoted", 1, None, "the board wants it")
+    monkeypatch.setattr(door, "reconcile", lambda *_, **__: granted)
+    monkeypatch.setattr(door, "_release", lambda *_: {"outcome": "refused"})
+    assert door.release() == {"outcome": "refused", "alias": "promoted: the board wants it"}

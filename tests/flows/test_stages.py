@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import threading
@@ -15,7 +16,8 @@ from prefect import flow
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.stages import StageResult, run_stages
-from tasks.graph import read_graph
+from tasks.faults import is_for_people
+from tasks.graph import Graph, ProjectBusy, read_graph
 from tasks.processes import Processes, StageError
 
 MakeProject = Callable[[str], Path]
@@ -61,8 +63,8 @@ stages:
 
 
 @flow(name="stages", task_runner=ThreadPoolTaskRunner[Any](max_workers=4))
-def stages(project: Path, terminal: bool = False) -> list[StageResult]:
-    return run_stages(read_graph(project), Processes(project, terminal=terminal))
+def stages(project: Path, terminal: bool = False, graph: Graph | None = None) -> list[StageResult]:
+    return run_stages(graph or read_graph(project), Processes(project, terminal=terminal))
 
 
 @pytest.mark.usefixtures("server")
@@ -87,6 +89,16 @@ class TestRunStages:
         assert (project / "base.txt").exists(), "what ran beside it finishes"
         assert not (project / "tokens.txt").exists()
         assert read_graph(project).stale == {"ingest", "encode"}
+
+    def test_another_run_at_a_stage_is_told_to_people(self, make_project: MakeProject) -> None:
+        project = make_project(ONE_FAILS)
+        graph = read_graph(project)
+        held = {str(project / "records.txt"): {"pid": os.getpid(), "cmd": "dvc repro"}}
+        (project / ".dvc" / "tmp" / "rwlock").write_text(json.dumps({"write": held, "read": {}}))
+        with pytest.raises(ProjectBusy, match=f"PID {os.getpid()}") as caught:
+            stages(project, graph=graph)
+        assert is_for_people(caught.value)
+        assert (project / "base.txt").exists(), "what ran beside it finishes"
 
     @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
     def test_an_interruption_reaches_the_stage_and_the_next_run_goes_on(

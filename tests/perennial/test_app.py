@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import resource
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from perennial.doctor import _port
 from perennial.profile import check_profile
 from tasks import releases
 from tasks._release_tables import open_engine
@@ -152,9 +154,17 @@ def test_what_is_not_there(project: Path) -> None:
     assert "no version is registered yet" in refused(perennial(project, "promote"))
     assert "`x` is no version" in refused(perennial(project, "rollback", "--to=x", "--reason=y"))
     assert "no such version" in refused(perennial(project, "trace", "v7"))
+    assert "is no version" in refused(perennial(project, "trace", "9" * 20))
     assert "no such reply" in refused(perennial(project, "trace", "chatcmpl-1"))
     profile = refused(perennial(project, "profile", "huge"))
     assert "no profile `huge`; there are default, scratch, tiny" in profile
+    assert "no profile `../params`" in refused(perennial(project, "profile", "../params"))
+
+
+def test_options_that_would_be_ignored(project: Path) -> None:
+    chat = refused(perennial(project, "chat", "--url", "http://127.0.0.1:9", "--model", "folder"))
+    assert "--url and --model" in chat
+    assert "before `diff`" in refused(perennial(project, "data", "--json", "diff", "support"))
 
 
 def test_a_prefect_server_that_does_not_answer(project: Path) -> None:
@@ -227,6 +237,41 @@ def test_doctor_looks_for_the_champion_where_the_releases_are(project: Path) -> 
     assert "correct PERENNIAL_RELEASES_URL" in found
     assert "– champion     there is none yet" in perennial(project, "doctor").stdout
     assert not (project / releases.DATABASE).exists()
+
+
+def test_doctor_goes_on_where_a_store_cannot_be_used(project: Path) -> None:
+    (project / releases.DATABASE).write_text("no database, but words")
+    done = perennial(project, "doctor", MLFLOW_TRACKING_URI="http://127.0.0.1:9")
+    assert (done.returncode, done.stderr) == (1, "")
+    assert "✗ store        releases.db: file is not a database" in done.stdout
+    assert "✗ champion     (sqlite3.DatabaseError) file is not a database" in done.stdout
+    assert (
+        "✗ mlflow       MLFLOW_TRACKING_URI: nothing answers at http://127.0.0.1:9" in done.stdout
+    )
+
+
+def test_doctor_says_what_the_system_says_of_a_port() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        found = _port("127.0.0.1", taken.getsockname()[1])
+    assert (found.state, found.found.split()[0]) == ("note", "somebody")
+    # An address for documentation, no machine's own.
+    found = _port("203.0.113.1", 0)
+    assert found.state == "missing"
+    assert found.found.startswith(f"203.0.113.1:0: {os.strerror(errno.EADDRNOTAVAIL)}")
+
+
+@pytest.mark.parametrize("words", [["status"], ["data", "--json"]], ids=" ".join)
+def test_closed_streams_lead_nowhere(project: Path, words: list[str]) -> None:
+    command = [sys.executable, "-m", "perennial", *words]
+    done = subprocess.run(
+        ["sh", "-c", 'exec "$@" >&- <&-', "sh", *command],
+        cwd=project,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def champion(project: Path, url: str) -> None:

@@ -127,6 +127,21 @@ def test_a_reply_cannot_command_the_terminal(typed: Callable[[str], None]) -> No
     assert "]0;owned[bold]fine[/bold]31m\n" in shown
 
 
+def test_what_is_no_utf_8_does_not_end_the_conversation(monkeypatch: pytest.MonkeyPatch) -> None:
+    typed = io.TextIOWrapper(io.BytesIO(b"caf\xe9\nand on\n"), encoding="utf-8")
+    monkeypatch.setattr("sys.stdin", typed)
+    partner = _Scripted(["fine"])
+    talk(partner)
+    assert [messages[-1] for messages in partner.asked] == ["caf�", "and on"]
+
+
+def test_a_server_cannot_command_the_terminal(typed: Callable[[str], None]) -> None:
+    typed("hello\n")
+    partner = _Scripted([], NoReplyError("\x1b[2J"))
+    partner.label = "\x1b[31m"
+    assert "\x1b" not in talk(partner)
+
+
 def test_a_refusal_is_shown_and_the_question_forgotten(typed: Callable[[str], None]) -> None:
     partner = _Scripted([], NoReplyError("too many [people]"))
     typed("hello\nagain\n")

@@ -148,3 +148,27 @@ def test_a_registry_out_of_reach(project: Path) -> None:
         )
     )
     assert "chatterbot-corpus==1.3.3" in line
+
+
+@pytest.mark.parametrize(
+    ("url", "line"),
+    [
+        ("", "releases.db: the release store cannot be used (file is not a database); see that"),
+        ("nonsense", "PERENNIAL_RELEASES_URL: the release store cannot be used (Could not parse"),
+        (
+            "postgresql://a@127.0.0.1:9/b",
+            "PERENNIAL_RELEASES_URL: the release store cannot be used",
+        ),
+    ],
+    ids=["damaged", "misnamed", "without a driver"],
+)
+def test_a_release_store_that_cannot_be_used(project: Path, url: str, line: str) -> None:
+    (project / "releases.db").write_text("no database, but words")
+    assert f"error: {line}" in said(ask(project, "perennial", "status", PERENNIAL_RELEASES_URL=url))
+
+
+def test_a_server_of_mlflow_that_does_not_answer(project: Path) -> None:
+    nobody = "http://127.0.0.1:9"
+    line = said(ask(project, "perennial", "run", MLFLOW_TRACKING_URI=nobody))
+    assert f"MLFLOW_TRACKING_URI: nothing answers at {nobody}" in line
+    assert "start `mlflow server`" in line

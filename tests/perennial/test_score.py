@@ -41,11 +41,14 @@ def lines(*rows: object) -> str:
 def test_each_line_comes_back_with_its_measures(tmp_path: Path) -> None:
     file, output = tmp_path / "replies.jsonl", tmp_path / "scored.jsonl"
     file.write_text(lines(*ROWS) + "\n")
+    other = tmp_path / f".partial-{output.name}"
+    other.write_text("of another run\n")
     done = CliRunner().invoke(application(), ["score", str(file), "--output", str(output)])
     assert done.exit_code == 0, done.output
     found = [json.loads(line) for line in output.read_text().splitlines()]
     assert [{k: row[k] for k in given} for row, given in zip(found, ROWS, strict=True)] == ROWS
     assert all({*STANDARDS, COPIED, COMPOSITE} <= row.keys() for row in found)
+    assert other.read_text() == "of another run\n"
     assert "composite" in done.stderr, "the summary stands beside the output"
     piped = CliRunner().invoke(application(), ["score", "-"], input=lines(*ROWS))
     assert [json.loads(line) for line in piped.stdout.splitlines()] == found

@@ -113,6 +113,7 @@ def test_what_was_cut_off_is_shown(project: Path) -> None:
 
 def test_an_id_is_found_in_any_split(project: Path) -> None:
     assert "22cafe0123456789 · test 0" in show("support", "22cafe")
+    assert "22cafe0123456789 · test 0" in show("support", "22"), "of digits alone, no such place"
     assert "⟦tested<|im_end|>⟧" in show("support", "--split", "test")
 
 
@@ -156,6 +157,16 @@ def test_a_record_that_changed_is_noticed(made: Path, tmp_path: Path) -> None:
 def test_what_is_not_there_is_said(project: Path, words: list[str], complaint: str) -> None:
     with pytest.raises(ValueError, match=re.escape(complaint)):
         show(*words)
+
+
+def test_a_damaged_graph_is_named(made: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(made, tmp_path / "merging")
+    graph = folder / "dvc.yaml"
+    graph.write_text("<<<<<<< HEAD\n" + graph.read_text())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        with pytest.raises(ValueError, match=r"^dvc\.yaml: not valid YAML: .* line \d"):
+            show("support")
 
 
 def test_help_has_an_example() -> None:

@@ -14,7 +14,11 @@ from tasks import releases
 from tasks.releases import Release, Store
 
 DIGEST = "c" * 64
-VERDICT: dict[str, Any] = {"candidate": {"digest": DIGEST}, "sentence": "PROMOTE: it passes."}
+VERDICT: dict[str, Any] = {
+    "candidate": {"digest": DIGEST},
+    "verdict": "PROMOTE",
+    "sentence": "PROMOTE: it passes.",
+}
 
 
 @pytest.fixture
@@ -32,19 +36,41 @@ def release(store: Store, tmp_path: Path) -> Release:
 
 
 def test_a_candidate_that_is_not_registered_yet(store: Store) -> None:
-    assert standing(store, VERDICT).endswith("Not registered yet; `perennial run` goes on.")
+    assert standing(store, VERDICT, "auto").endswith("Not registered yet; `perennial run` goes on.")
 
 
 def test_a_registered_candidate_has_its_verdict(store: Store, release: Release) -> None:
-    assert standing(store, VERDICT) == "v1: PROMOTE: it passes."
+    assert standing(store, VERDICT, "auto") == "v1: PROMOTE: it passes."
 
 
 def test_a_refusal_is_told_until_it_is_champion(store: Store, release: Release) -> None:
     why = "the smoke test failed: `Hello` was answered with nothing"
     releases.append(store, action="refuse", release=release, actor="a", reason=why)
-    assert standing(store, VERDICT).endswith(f"It was refused all the same: {why}")
+    assert standing(store, VERDICT, "auto").endswith(f"It was refused all the same: {why}")
     releases.compare_and_set(store, None, release, action="promote", actor="a", reason="")
-    assert standing(store, VERDICT) == "it is the champion"
+    assert standing(store, VERDICT, "auto") == "it is the champion"
+
+
+def test_one_that_waits_for_approval_says_how_to_give_it(store: Store, release: Release) -> None:
+    hint = "It waits for approval: `perennial promote 1` gives it."
+    assert standing(store, VERDICT, "manual") == f"v1: PROMOTE: it passes. {hint}"
+
+
+@pytest.mark.parametrize("approval", ["auto", "manual"])
+def test_one_that_was_rolled_back_says_by_whom_and_why(
+    store: Store, release: Release, approval: str
+) -> None:
+    other = Release("d" * 64, 2, release.folder, "run", VERDICT)
+    releases.record(store, other)
+    for action, before, after in (
+        ("promote", None, other),
+        ("promote", other.digest, release),
+        ("rollback", release.digest, other),
+    ):
+        releases.compare_and_set(store, before, after, action=action, actor="ana", reason="curt")
+    said = standing(store, VERDICT, approval)
+    assert "It was rolled back by ana (curt); `perennial promote 1 --override" in said
+    assert "approval" not in said
 
 
 def test_what_people_said_counts_the_champions_replies_alone(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tasks.graph import ProjectBusy
 from tasks.processes import Listener, Processes, StageError, StageInterruptedError
 
 ONE = "stages:\n  pretrain:\n    cmd: {}\n    deps: [step.sh]\n    outs: [base.txt]\n"
@@ -97,6 +99,16 @@ def test_a_stage_that_dvc_refuses_says_why(project: Project) -> None:
         Processes(folder, terminal=False).run("pretrain", Heard().listener)
     assert any("base.txt" in line for line in caught.value.lines), caught.value.lines
     assert caught.value.errors == ()
+
+
+def test_another_run_at_the_same_files_is_no_failure_of_the_stage(project: Project) -> None:
+    folder = project("echo base > base.txt")
+    ours = {"pid": os.getpid(), "cmd": "dvc repro"}
+    (folder / ".dvc" / "tmp").mkdir(exist_ok=True)
+    held = {"write": {str(folder / "base.txt"): ours}, "read": {}}
+    (folder / ".dvc" / "tmp" / "rwlock").write_text(json.dumps(held))
+    with pytest.raises(ProjectBusy, match=rf"another run is going on here \(PID {os.getpid()}\)"):
+        Processes(folder, terminal=True).run("pretrain", Heard().listener)
 
 
 def test_nothing_is_started_once_stopped(project: Project) -> None:

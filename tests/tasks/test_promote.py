@@ -297,7 +297,8 @@ def test_an_alias_moved_by_hand_is_a_request(world: World) -> None:
     granted = reconcile(world.params, world.path, smoke=world.smoke)
     assert granted.outcome == "promoted"
     assert world.champion == world.alias == first
-    assert reconcile(world.params, world.path, smoke=world.smoke).outcome == "in step"
+    in_step = reconcile(world.params, world.path, smoke=world.smoke)
+    assert (in_step.outcome, in_step.sentence) == ("in step", "")
 
 
 def test_a_request_that_the_verdict_does_not_allow_is_put_back(world: World) -> None:
@@ -327,7 +328,8 @@ def test_a_request_with_an_override_and_a_reason_is_granted(world: World) -> Non
     version = registry.versions(world.path, NAME)[0]
     registry.tag_version(world.path, NAME, version.number, {"override": "the board wants it"})
     registry.set_alias(world.path, NAME, 1)
-    assert reconcile(world.params, world.path, smoke=world.smoke).outcome == "promoted"
+    granted = reconcile(world.params, world.path, smoke=world.smoke)
+    assert granted.sentence == "promoted: the board wants it"
     assert world.champion == digest
     entry = releases.journal(releases.open_store(world.path))[-2]
     assert (entry.action, entry.actor, entry.reason) == (
