@@ -110,7 +110,8 @@ def check_columns(
             continue
         if count:
             raise ValueError(f"{name}:1: {count} columns are called `{column}`; rename all but one")
+        others = " ".join(excerpt(", ".join(found), 200).split())
         raise ValueError(
-            f"{name}:1: no column `{column}`, only {excerpt(', '.join(found), 200)}; correct "
+            f"{name}:1: no column `{column}`, only {others}; correct "
             f"`{reading.where}.columns`; does the file have a header line?"
         )

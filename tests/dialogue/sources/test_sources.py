@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from dialogue import sources
@@ -249,6 +249,7 @@ CONTENTS = (
 @pytest.mark.parametrize("form", FORMATS)
 @settings(max_examples=40, deadline=None)
 @given(content=CONTENTS)
+@example(content=b'"a\nb"')
 def test_whatever_stands_in_a_file_it_gives_rows_or_one_error(
     tmp_path_factory: pytest.TempPathFactory, form: str, content: bytes
 ) -> None:
