@@ -105,23 +105,35 @@ def test_a_server_that_is_gone_says_so() -> None:
             partner.rate("up", "")
 
 
-@pytest.mark.parametrize("remote", [False, True])
-def test_a_failed_replys_rating_is_not_the_one_befores(
+@pytest.fixture(params=["local", "remote"])
+def opened(
+    request: pytest.FixtureRequest,
     frank: Params,
-    scripted_model: Callable[..., Path],
     served: Callable[[Path], contextlib.AbstractContextManager[str]],
     tmp_path: Path,
+) -> Callable[[Path], contextlib.AbstractContextManager[Partner]]:
+    """Opens the partner that talks for a model folder: here, or behind a server."""
+
+    @contextlib.contextmanager
+    def talking(folder: Path) -> Iterator[Partner]:
+        with contextlib.ExitStack() as stack:
+            partner: Partner = (
+                LocalPartner(frank, tmp_path, folder)
+                if request.param == "local"
+                else RemotePartner(stack.enter_context(served(folder)))
+            )
+            yield stack.enter_context(contextlib.closing(partner))
+
+    return talking
+
+
+def test_a_failed_replys_rating_is_not_the_one_befores(
+    opened: Callable[[Path], contextlib.AbstractContextManager[Partner]],
+    scripted_model: Callable[..., Path],
+    tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    remote: bool,
 ) -> None:
-    folder = scripted_model("Hé 🙂!")
-    with contextlib.ExitStack() as stack:
-        partner: Partner = (
-            RemotePartner(stack.enter_context(served(folder)))
-            if remote
-            else LocalPartner(frank, tmp_path, folder)
-        )
-        stack.enter_context(contextlib.closing(partner))
+    with opened(scripted_model("Hé 🙂!")) as partner:
         assert "".join(partner.answer(HELLO)) == "Hé 🙂!"
         partner.rate("up", "kind")
         with monkeypatch.context() as patch:
@@ -135,22 +147,12 @@ def test_a_failed_replys_rating_is_not_the_one_befores(
     store.close()
 
 
-@pytest.mark.parametrize("remote", [False, True])
 def test_an_empty_reply_can_be_rated(
-    frank: Params,
+    opened: Callable[[Path], contextlib.AbstractContextManager[Partner]],
     scripted_model: Callable[..., Path],
-    served: Callable[[Path], contextlib.AbstractContextManager[str]],
     tmp_path: Path,
-    remote: bool,
 ) -> None:
-    folder = scripted_model("")
-    with contextlib.ExitStack() as stack:
-        partner: Partner = (
-            RemotePartner(stack.enter_context(served(folder)))
-            if remote
-            else LocalPartner(frank, tmp_path, folder)
-        )
-        stack.enter_context(contextlib.closing(partner))
+    with opened(scripted_model("")) as partner:
         assert list(partner.answer(HELLO)) == []
         partner.rate("down", "silent")
     store = ReplyStore(tmp_path / REPLIES)
