@@ -46,18 +46,18 @@ def standing(store: Store, verdict: Mapping[str, Any], approval: str) -> str:
 def _afterwards(store: Store, known: Release, approval: str) -> str:
     """What came between a registered candidate and its reign."""
     from tasks import releases
+    from tasks.promote import taken_down
 
-    entries = [e for e in releases.journal(store) if known.digest in (e.digest, e.previous)]
-    moved = next((e for e in reversed(entries) if e.action in releases.MOVES), None)
-    own = [entry for entry in entries if entry.digest == known.digest]
-    if moved is not None and moved.action == "rollback":
+    entries = releases.journal(store)
+    if fall := taken_down(entries, known.digest):
         return (
-            f" It was rolled back by {moved.actor} ({moved.reason}); "
-            f"`perennial promote {known.version} --override --reason …` brings it back."
+            f" It {fall}; `perennial promote {known.version} --override --reason …` brings it back."
         )
+    own = [entry for entry in entries if entry.digest == known.digest]
     if own and own[-1].action == "refuse":
         return f" It was refused all the same: {own[-1].reason}"
-    if known.verdict["verdict"] == "PROMOTE" and moved is None and approval == "manual":
+    reigned = any(entry.action in releases.MOVES for entry in own)
+    if known.verdict["verdict"] == "PROMOTE" and not reigned and approval == "manual":
         return f" It waits for approval: `perennial promote {known.version}` gives it."
     return ""
 

@@ -90,7 +90,8 @@ def promote(
     Raises:
         ValueError: no such model is registered, or not under this `register.model_name`, or its
             files are damaged.
-        Refused: the verdict, the missing approval, a rollback or the smoke test stands against it.
+        Refused: the verdict, the missing approval, the smoke test or a person who took it down
+            stands against it.
         Conflict: another model became champion since the verdict; judge again.
     """
     store = releases.open_store(project)
@@ -131,8 +132,8 @@ def rollback(
 ) -> Promotion:
     """Give the place back to the champion before this one, or to an earlier one by version.
 
-    Rolling back twice goes back two champions. What was rolled back is not promoted again by its
-    old verdict.
+    Rolling back twice goes back two champions. What was rolled back is not promoted again by a
+    verdict.
 
     Raises:
         ValueError: there is no champion to go back to, the version never was one or is registered
@@ -219,11 +220,8 @@ def _check_allowed(
         )
     if verdict["verdict"] != "PROMOTE":
         raise Refused(f"{release.name}: {verdict['sentence']} (An override needs a reason.)")
-    if undone := _rolled_back(releases.journal(store), release.digest):
-        raise Refused(
-            f"{release.name} was rolled back by {undone.actor} ({undone.reason}); an override "
-            "with a reason promotes it again"
-        )
+    if fall := taken_down(releases.journal(store), release.digest):
+        raise Refused(f"{release.name} {fall}; an override with a reason promotes it again")
     if verdict["champion"] != (None if champion is None else champion.digest):
         raise Conflict(
             f"{release.name} was judged against "
@@ -280,15 +278,21 @@ def _rollback_target(store: Store, current: Release, version: int | None) -> Rel
     return target
 
 
-def _rolled_back(entries: Sequence[Entry], digest: str) -> Entry | None:
-    """The rollback that took the place from this model, if nobody gave it back since."""
-    undone = None
+def taken_down(entries: Sequence[Entry], digest: str) -> str:
+    """How a person took the place from this model, if nobody gave it back since; else empty.
+
+    The end of a sentence: `was rolled back by ana (it swears)`. A champion that lost its place to
+    a better one was not taken down.
+    """
+    fall = ""
     for entry in entries:
         if entry.action in MOVES and entry.digest == digest:
-            undone = None
+            fall = ""
         elif entry.action == "rollback" and entry.previous == digest:
-            undone = entry
-    return undone
+            fall = f"was rolled back by {entry.actor} ({entry.reason})"
+        elif entry.action == "override" and entry.previous == digest:
+            fall = f"had to give way to v{entry.version} by {entry.actor} ({entry.reason})"
+    return fall
 
 
 def _demand(reason: str, what: str) -> None:

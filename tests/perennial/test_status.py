@@ -57,19 +57,24 @@ def test_one_that_waits_for_approval_says_how_to_give_it(store: Store, release: 
 
 
 @pytest.mark.parametrize("approval", ["auto", "manual"])
-def test_one_that_was_rolled_back_says_by_whom_and_why(
-    store: Store, release: Release, approval: str
+@pytest.mark.parametrize(
+    ("way", "told"),
+    [("rollback", "was rolled back by ana (curt)"), ("override", "had to give way to v2 by ana")],
+)
+def test_one_that_a_person_took_down_says_by_whom_and_why(
+    store: Store, release: Release, approval: str, way: str, told: str
 ) -> None:
     other = Release("d" * 64, 2, release.folder, "run", VERDICT)
     releases.record(store, other)
     for action, before, after in (
         ("promote", None, other),
         ("promote", other.digest, release),
-        ("rollback", release.digest, other),
+        (way, release.digest, other),
     ):
         releases.compare_and_set(store, before, after, action=action, actor="ana", reason="curt")
     said = standing(store, VERDICT, approval)
-    assert "It was rolled back by ana (curt); `perennial promote 1 --override" in said
+    assert f"It {told}" in said
+    assert "(curt); `perennial promote 1 --override" in said
     assert "approval" not in said
 
 

@@ -220,15 +220,27 @@ def test_rolling_back_to_a_named_version(world: World) -> None:
     assert not world.rollback(version=1).changed
 
 
-def test_what_was_rolled_back_is_not_promoted_by_its_old_verdict(world: World) -> None:
+@pytest.mark.parametrize("way", ["rollback", "override"])
+def test_what_a_person_took_down_is_not_promoted_by_a_verdict(world: World, way: str) -> None:
     first = world.registered(1)
     world.promote(first)
     second = world.registered(2, champion=first)
     world.promote(second)
-    world.rollback()
-    with pytest.raises(Refused, match=r"rolled back by ana \(it swears\)"):
+    if way == "rollback":
+        world.rollback()
+        why = r"was rolled back by ana \(it swears\)"
+    else:
+        world.promote(first, override=True, reason="it swears")
+        why = r"had to give way to v1 by ana \(it swears\)"
+    with pytest.raises(Refused, match=why):
         world.promote(second)
     world.promote(second, override=True, reason="mended the filter")
+    assert world.champion == second
+    # Who lost the place to a better one may win it back.
+    third = world.registered(3, champion=second)
+    world.promote(third)
+    world.registered(2, champion=third)
+    world.promote(second)
     assert world.champion == second
 
 
