@@ -7,12 +7,11 @@ from typing import Any
 
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
-from prefect.logging import get_run_logger
 
 from dialogue.config import Params, load_params
 from flows import rounds
 from flows.release import release
-from flows.train import train
+from flows.train import told_busy, train
 from tasks import releases
 from tasks.feedback import TooLittle, feedback
 from tasks.freshness import current_graph
@@ -46,8 +45,9 @@ def lifelong() -> dict[str, Any]:
     except TooLittle as little:
         return {"round": None, "reason": str(little)}
     except ProjectBusy as busy:
-        get_run_logger().warning("no round: %s", busy)
-        return {"round": None, "outcome": "busy", "reason": str(busy)}
+        trained = told_busy(busy)
+    if "pipeline" not in trained:
+        return {"round": None, **trained}
     released = release(trained["pipeline"])
     candidate = load_params(project / rounds.PARAMS).candidate
     return {"round": candidate, **trained, "release": released}

@@ -15,7 +15,7 @@ from prefect.logging import get_run_logger
 
 from dialogue.config import Params, load_params
 from flows import rounds
-from flows.train import train
+from flows.train import told_busy, train
 from tasks import tracking
 from tasks._exam_files import ROWS
 from tasks._origin import user
@@ -64,18 +64,17 @@ def _judged_anew(params: Params, project: Path, pipeline: str | None) -> dict[st
         return _release(params, project, pipeline)
     except Conflict as conflict:
         get_run_logger().warning("judging again: %s", conflict)
-    try:
-        again = train()["pipeline"]
-    except ProjectBusy as busy:
-        return _busy(busy)
-    return _release(load_params(project / rounds.PARAMS), project, again)
+    again = train()
+    if "pipeline" not in again:
+        return again
+    return _release(load_params(project / rounds.PARAMS), project, again["pipeline"])
 
 
 def _release(params: Params, project: Path, pipeline: str | None) -> dict[str, Any]:
     with _within(pipeline):
         registration = _step("register", lambda: _register(params, project))
     if isinstance(registration, ProjectBusy):
-        return _busy(registration)
+        return told_busy(registration)
     candidate = registration.release
     outcome = _step("promote", lambda: _promote(params, project, candidate))
     return {
@@ -96,11 +95,6 @@ def _within(pipeline: str | None) -> Iterator[None]:
         yield
     finally:
         os.environ.pop(tracking.PIPELINE_VARIABLE, None)
-
-
-def _busy(busy: ProjectBusy) -> dict[str, str]:
-    get_run_logger().warning("not released: %s", busy)
-    return {"outcome": "busy", "reason": str(busy)}
 
 
 def _register(params: Params, project: Path) -> Registration | ProjectBusy:

@@ -16,6 +16,7 @@ from prefect.artifacts import (
     create_markdown_artifact,
     create_table_artifact,
 )
+from prefect.logging import get_run_logger
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from dialogue.config import load_params
@@ -23,7 +24,7 @@ from flows import rounds
 from flows.stages import EVENTS, StageResult, run_stages
 from tasks import tracking
 from tasks.freshness import current_graph
-from tasks.graph import Graph, read_graph
+from tasks.graph import Graph, ProjectBusy, read_graph
 from tasks.processes import Processes
 
 # A stage mostly waits for its process; four of them keep two cores busy in the graph's wide part.
@@ -39,12 +40,25 @@ def train() -> dict[str, Any]:
     Returns:
         `{"stages": [{"stage", "outcome", "seconds"}], "verdict": …, "pipeline": …}`; `pipeline` is
         the key of the parent run in MLflow, or None where nothing was stale.
+        `{"outcome": "busy", "reason"}` where another run is going on.
 
     Raises:
         ValueError: the project cannot be run as it stands.
         StageError: a stage failed.
     """
-    project = Path.cwd()
+    try:
+        return _train(Path.cwd())
+    except ProjectBusy as busy:
+        return told_busy(busy)
+
+
+def told_busy(busy: ProjectBusy) -> dict[str, Any]:
+    """How a flow ends that another run stands in the way of: with an answer, not with a failure."""
+    get_run_logger().warning("nothing was done: %s", busy)
+    return {"outcome": "busy", "reason": str(busy)}
+
+
+def _train(project: Path) -> dict[str, Any]:
     params = load_params(project / rounds.PARAMS)
     graph = current_graph(project, params)
     if rounds.begin_round(project, graph):
@@ -73,7 +87,7 @@ def _pipeline(project: Path, graph: Graph) -> Iterator[str | None]:
     except BaseException as error:
         # Told is what broke it; a later pipeline closes a run whose end could not be written.
         with contextlib.suppress(tracking.Fault):
-            failed = isinstance(error, Exception)
+            failed = isinstance(error, Exception) and not isinstance(error, ProjectBusy)
             tracking.finish_pipeline(project, key, "FAILED" if failed else "KILLED")
         raise
     tracking.finish_pipeline(project, key, "FINISHED", rounds.verdict_of(project, graph))

@@ -133,6 +133,8 @@ def _run_flows(project: Path, console: Console, feedback: bool) -> dict[str, Any
             if feedback:
                 return lifelong()
             trained = train()
+            if "pipeline" not in trained:
+                return trained
             console.print("releasing: registration, smoke test in a real server, promotion …")
             return {**trained, "release": release(trained["pipeline"])}
 

@@ -131,10 +131,10 @@ def test_a_round_that_nobody_released_is_released_first(project: Path) -> None:
 def test_while_another_run_is_going_on_there_is_no_round(
     project: Path, monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:
+    def busy(*_: object) -> None:
+        raise ProjectBusy("PID 1")
+
+    told = {"outcome": "busy", "reason": "PID 1"}
     judge(project, "PROMOTE")
-    monkeypatch.setattr(loop, where, busy)
-    assert loop.lifelong() == {"round": None, "outcome": "busy", "reason": "PID 1"}
-
-
-def busy(*_: object) -> None:
-    raise ProjectBusy("PID 1")
+    monkeypatch.setattr(loop, where, {"current_graph": busy, "train": lambda: told}[where])
+    assert loop.lifelong() == {"round": None, **told}

@@ -1,4 +1,4 @@
-"""A release that comes at the wrong time."""
+"""A flow that comes at the wrong time, and what a release tells."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from flows import release as door
-from tasks.graph import ProjectBusy
+from flows.train import train
 from tasks.promote import Reconciliation
 from tasks.releases import Conflict
 
@@ -37,8 +38,9 @@ def project(make_project: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
     return project
 
 
-def test_while_a_stage_runs_there_is_nothing_to_release_and_that_is_no_failure(
-    project: Path,
+@pytest.mark.parametrize("flow", [train, door.release], ids=lambda flow: flow.name)
+def test_while_a_stage_runs_there_is_nothing_to_do_and_that_is_no_failure(
+    project: Path, flow: Callable[[], dict[str, Any]]
 ) -> None:
     command = [sys.executable, "-m", "dvc", "repro", "-s", "pretrain"]
     running = subprocess.Popen(command, cwd=project, stdout=subprocess.DEVNULL)
@@ -46,7 +48,7 @@ def test_while_a_stage_runs_there_is_nothing_to_release_and_that_is_no_failure(
         while not (project / "begun").exists():
             assert running.poll() is None
             time.sleep(0.05)
-        ended = door.release()
+        ended = flow()
     finally:
         running.kill()
         running.wait()
@@ -61,12 +63,10 @@ def test_a_candidate_that_cannot_be_judged_again_now_waits_too(
     def faster(*_: object) -> None:
         raise Conflict("another was faster")
 
-    def busy() -> None:
-        raise ProjectBusy("PID 1")
-
+    busy = {"outcome": "busy", "reason": "PID 1"}
     monkeypatch.setattr(door, "_release", faster)
-    monkeypatch.setattr(door, "train", busy)
-    assert door.release() == {"outcome": "busy", "reason": "PID 1"}
+    monkeypatch.setattr(door, "train", lambda: busy)
+    assert door.release() == busy
 
 
 @pytest.mark.usefixtures("project")

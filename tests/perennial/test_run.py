@@ -17,6 +17,7 @@ PARAMS = load_params(Path(__file__).parents[2] / "params.yaml")
 @pytest.mark.parametrize(
     "ended",
     [
+        {"outcome": "busy", "reason": "PID 1 runs a stage"},
         {"round": None, "outcome": "busy", "reason": "PID 1 runs a stage"},
         {
             "stages": [],
@@ -24,7 +25,7 @@ PARAMS = load_params(Path(__file__).parents[2] / "params.yaml")
             "release": {"outcome": "busy", "reason": "PID 1 runs a stage"},
         },
     ],
-    ids=["before the round", "before the release"],
+    ids=["before anything", "before the round", "before the release"],
 )
 def test_where_another_run_is_going_on_it_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ended: dict[str, Any]
