@@ -202,7 +202,7 @@ def _registry(_project: Path) -> Iterator[Finding]:
 
 
 def _tracking(_project: Path) -> Iterator[Finding]:
-    from perennial.stores import check_tracking
+    from tasks.stores import check_tracking
 
     try:
         check_tracking()

@@ -30,7 +30,7 @@ def promote_command(
 
     Without --override, its verdict must allow it.
     """
-    from perennial.stores import check_tracking
+    from tasks.stores import check_tracking
     from tasks._origin import user
     from tasks.promote import promote
     from tasks.serve import smoke
@@ -59,7 +59,7 @@ def rollback_command(
     ] = None,
 ) -> None:
     """Give the place back to the champion before this one, after a smoke test."""
-    from perennial.stores import check_tracking
+    from tasks.stores import check_tracking
     from tasks._origin import user
     from tasks.promote import rollback
     from tasks.serve import smoke

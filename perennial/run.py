@@ -41,7 +41,7 @@ def run_command(
     """
     # Imported in here, as in every command: `perennial --help` answers at once.
     from perennial.profile import check_profile
-    from perennial.stores import check_tracking
+    from tasks.stores import check_tracking
     from perennial.summary import print_summary
     from perennial.terminal import open_console
     from tasks.processes import StageError

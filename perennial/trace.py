@@ -23,7 +23,7 @@ def trace_command(
     ],
 ) -> None:
     """Follow a reply to its version, verdict, run, lock file, data and sources."""
-    from perennial.stores import check_tracking
+    from tasks.stores import check_tracking
     from tasks.lineage import trace
 
     project, params = enter_project()

@@ -19,6 +19,7 @@ from dialogue.config import Params, load_params
 from dialogue.log import Log, SilentLog
 from tasks._environment import quiet_environment
 from tasks.faults import INTERRUPTED, told_to_people
+from tasks.stores import named_stores
 
 
 def run(step: Callable[..., None]) -> None:
@@ -53,7 +54,7 @@ def _execute(step: Callable[..., None], values: dict[str, Any]) -> None:
         logging.getLogger(noisy).setLevel(logging.WARNING)
     signal.signal(signal.SIGTERM, _as_interrupt)
     try:
-        with told_to_people():
+        with told_to_people(), named_stores():
             params = load_params(project / "params.yaml")
             with _reporting(params, step.__name__, project) as log:
                 step(params, log, **values)

@@ -35,21 +35,34 @@ def test_of_several_processes_the_first_reports(
     ids=["the program's fault", "a person's"],
 )
 def test_whose_fault_it_was(tmp_path: Path, act: str, status: int, said: str) -> None:
-    shutil.copy(ROOT / "params.yaml", tmp_path)
+    done = step(tmp_path, act, rank=1)
+    assert done.returncode == status
+    assert said in done.stderr
+    assert ("Traceback" in done.stderr) == (status == 1)
+
+
+def test_a_damaged_store_is_named(tmp_path: Path) -> None:
+    (tmp_path / "mlflow.db").write_text("no database, but words")
+    done = step(tmp_path, "pass", rank=0)
+    assert done.returncode == 2
+    assert "error: mlflow.db: MLflow cannot be used" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def step(project: Path, act: str, rank: int) -> subprocess.CompletedProcess[str]:
+    """A step of its own process that does only this."""
+    shutil.copy(ROOT / "params.yaml", project)
     script = (
         "from pathlib import Path; import numpy as np\n"
         "from tasks import _step; from tasks._verdict import read_verdict\n"
         f"def gate(params, log): {act}\n"
         "_step.run(gate)"
     )
-    done = subprocess.run(
+    return subprocess.run(
         [sys.executable, "-c", script],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "RANK": "1"},
+        cwd=project,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "RANK": str(rank)},
         capture_output=True,
         text=True,
         check=False,
     )
-    assert done.returncode == status
-    assert said in done.stderr
-    assert ("Traceback" in done.stderr) == (status == 1)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from perennial.stores import check_tracking, named_stores
+from tasks.stores import check_tracking, named_stores
 from tasks import releases, tracking
 from tasks.faults import is_for_people
 from tests.perennial.conftest import listening
