@@ -20,9 +20,9 @@ from perennial.score import score_command
 from perennial.serve import serve_command
 from perennial.show import show_command
 from perennial.status import status_command
-from tasks.stores import named_stores
 from perennial.trace import trace_command
 from tasks.faults import INTERRUPTED, told_to_people
+from tasks.stores import named_stores
 
 _COMMANDS = (
     ("run", run_command, "perennial run"),

@@ -30,10 +30,10 @@ def promote_command(
 
     Without --override, its verdict must allow it.
     """
-    from tasks.stores import check_tracking
     from tasks._origin import user
     from tasks.promote import promote
     from tasks.serve import smoke
+    from tasks.stores import check_tracking
 
     project, params = enter_project()
     release = _chosen(project, version)
@@ -59,10 +59,10 @@ def rollback_command(
     ] = None,
 ) -> None:
     """Give the place back to the champion before this one, after a smoke test."""
-    from tasks.stores import check_tracking
     from tasks._origin import user
     from tasks.promote import rollback
     from tasks.serve import smoke
+    from tasks.stores import check_tracking
 
     project, params = enter_project()
     check_tracking()

@@ -41,10 +41,10 @@ def run_command(
     """
     # Imported in here, as in every command: `perennial --help` answers at once.
     from perennial.profile import check_profile
-    from tasks.stores import check_tracking
     from perennial.summary import print_summary
     from perennial.terminal import open_console
     from tasks.processes import StageError
+    from tasks.stores import check_tracking
 
     project, params = enter_project()
     check_profile(project, params.profile)

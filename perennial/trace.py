@@ -23,8 +23,8 @@ def trace_command(
     ],
 ) -> None:
     """Follow a reply to its version, verdict, run, lock file, data and sources."""
-    from tasks.stores import check_tracking
     from tasks.lineage import trace
+    from tasks.stores import check_tracking
 
     project, params = enter_project()
     check_tracking()

@@ -50,7 +50,7 @@ def check_tracking() -> None:
     uri = os.environ.get("MLFLOW_TRACKING_URI", "")
     if not uri.startswith(("http://", "https://")):
         return
-    import httpx
+    import httpx  # noqa: PLC0415 - only where there is a server to ask
 
     try:
         # Whom to trust is the client's affair: it has certificates and settings of its own.

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from tasks.stores import check_tracking, named_stores
 from tasks import releases, tracking
 from tasks.faults import is_for_people
+from tasks.stores import check_tracking, named_stores
 from tests.perennial.conftest import listening
 
 
