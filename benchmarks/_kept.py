@@ -28,11 +28,12 @@ def code_of(module: str, *, but: Iterable[str] = ()) -> list[Path]:
 
     Args:
         module: its dotted name.
-        but: names of modules that are left out.
+        but: names of modules and packages that are left out.
     """
     graph = grimp.build_graph(*_PACKAGES, cache_dir=None)
-    names = {module, *graph.find_upstream_modules(module)} - set(but)
-    return [_file(name) for name in sorted(names)]
+    names = {module, *graph.find_upstream_modules(module)}
+    left_out = tuple(f"{name}." for name in but)
+    return [_file(name) for name in sorted(names) if not f"{name}.".startswith(left_out)]
 
 
 def _file(module: str) -> Path:
