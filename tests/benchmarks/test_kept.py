@@ -30,6 +30,11 @@ def test_code_is_what_is_imported_directly_or_not() -> None:
     assert ROOT / "dialogue" / "tokenization.py" in found
     assert ROOT / "dialogue" / "records.py" not in found
     assert all(file.exists() for file in found)
+    settings = ROOT / "dialogue" / "config"
+    assert settings / "data.py" in code_of("dialogue.model")
+    assert not [
+        f for f in code_of("dialogue.model", but=["dialogue.config"]) if settings == f.parent
+    ]
 
 
 def test_the_population_follows_from_what_learns_and_answers() -> None:
