@@ -40,14 +40,16 @@ def quick_wanted(description: str) -> bool:
     return bool(parser.parse_args().quick)
 
 
-def alternate(sides: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
-    """Seconds of each side, in turn (A B A B …), after one round that is not counted."""
+def alternate(
+    sides: Mapping[str, Callable[[], object]], rounds: int, *, uncounted: int = 1
+) -> dict[str, list[float]]:
+    """Seconds of each side, in turn (A B A B …), after so many rounds that are not counted."""
     seconds: dict[str, list[float]] = {name: [] for name in sides}
-    for number in range(rounds + 1):
+    for number in range(uncounted + rounds):
         for name, call in sides.items():
             began = time.perf_counter()
             call()
-            if number > 0:
+            if number >= uncounted:
                 seconds[name].append(time.perf_counter() - began)
     return seconds
 
