@@ -3,10 +3,10 @@
 The job is `dvc repro` on a clone of this project, from nothing; then the model that learned the
 last domain is examined again beside a champion, the model before it, as a second round does. Growth
 is that of one model's examination from 20 to 40 and 80 dialogues of each domain, plain text apart,
-with as many more replies and conversations. The peer is the loop that anybody would write: a full forward pass for
-every sequence that is scored, and `generate` for every reply, by transformers' own model in the
-same precision. Both do the job's whole exam, a domain at a time in turn, and their likelihoods are
-compared.
+with as many more replies and conversations. The peer is the loop that anybody would write: a full
+forward pass for every sequence that is scored, and `generate` for every reply, by transformers' own
+model in the same precision. Both do the job's whole exam, a domain at a time in turn, and their
+likelihoods are compared.
 
     python -m benchmarks.evaluation
     python -m benchmarks.evaluation --quick    # the tiny profile, too small to judge
