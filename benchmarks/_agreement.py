@@ -40,17 +40,19 @@ def split_half(ratings: Floats, groups: Places) -> tuple[float, float]:
     """How well ratings rank groups as other ratings of them do: of a half, and of all.
 
     Of a half it is the mean of Spearman's correlations between the groups' means in random halves
-    of the N conversations; of all what follows by the formula of Spearman and Brown (1910).
+    of the N conversations, over the groups that both have; of all what follows by the formula of
+    Spearman and Brown (1910).
     """
     generator = np.random.default_rng(_SEED)
+    num = int(groups.max()) + 1
     found = []
     for _ in range(_RESAMPLES):
         first = np.zeros(len(ratings), dtype=np.bool_)
         first[generator.permutation(len(ratings))[: len(ratings) // 2]] = True
-        means = [
-            np.bincount(groups[half], ratings[half]) / np.bincount(groups[half])
-            for half in (first, ~first)
-        ]
+        counts = [np.bincount(groups[half], minlength=num) for half in (first, ~first)]
+        sums = [np.bincount(groups[half], ratings[half], num) for half in (first, ~first)]
+        both = (counts[0] > 0) & (counts[1] > 0)
+        means = [total[both] / count[both] for total, count in zip(sums, counts, strict=True)]
         found.append(spearman(*means))
     half = float(np.mean(found))
     return half, 2 * half / (1 + half)

@@ -87,9 +87,11 @@ def figures_of(results: Sequence[Result], default: str, data_bytes: int) -> dict
     if not runs:
         return dict.fromkeys(_with_ends(_NAMES), math.nan)
     generator = np.random.default_rng(17)
+    examined = runs[0]["naive"].found["scores"]["base"]
+    sizes = {domain: len(rows[_BITS]) for domain, rows in examined.items()}
     drawn = [_figures(_all_runs(runs, default, None), data_bytes)]
     for _ in range(_RESAMPLES):
-        chosen = {domain: generator.random(200) for domain in runs[0]["naive"].lessons}
+        chosen = {domain: generator.random(size) for domain, size in sizes.items()}
         some = [runs[index] for index in generator.integers(len(runs), size=len(runs))]
         drawn.append(_figures(_all_runs(some, default, chosen), data_bytes))
     found: dict[str, float] = {}

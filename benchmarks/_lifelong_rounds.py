@@ -16,7 +16,7 @@ from dialogue.config import Finetune, load_params
 from dialogue.continual import Combination
 from dialogue.continual.memory import Memory
 from dialogue.continual.strategy import Round
-from dialogue.freezing import freeze
+from dialogue.freezing import freeze, merge_adapters
 from dialogue.log import SilentLog
 from dialogue.shards import Shard, empty_shard
 from dialogue.training import train
@@ -107,6 +107,7 @@ def learn(
     shutil.rmtree(checkpoints, ignore_errors=True)
     strategy.merge()
     left = strategy.remember()
+    merge_adapters(model)
     cost = {
         "seconds": time.perf_counter() - began,
         "cpu_seconds": time.process_time() - busy,

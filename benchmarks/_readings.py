@@ -9,20 +9,14 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks._kept import ROOT, state
+from benchmarks._kept import ROOT, code_of, state
 from dialogue.appraisal import LEARNED, READER, Exchange, Reads
 from dialogue.appraisal.reading import NUM_ELSEWHERE, Likelihoods
 from dialogue.digests import file_digest
+from dialogue.model import choose_precision
 
 _FOLDER = Path("data/readings")
-_SOURCES = (
-    "appraisal/exchange.py",
-    "appraisal/transcript.py",
-    "appraisal/reading.py",
-    "encoding.py",
-    "metrics/likelihood.py",
-    "llama.py",
-)
+_LOADS = ROOT / "dialogue" / "appraisal" / "__init__.py"
 
 
 class KeptReader:
@@ -35,8 +29,9 @@ class KeptReader:
     def __init__(self, load: Callable[[], Reads]) -> None:
         self._load = load
         self._reader: Reads | None = None
-        code = [ROOT / "dialogue" / name for name in _SOURCES]
-        self._file = _FOLDER / f"{state([READER.sha256, file_digest(LEARNED)], code)}.jsonl"
+        code = [*code_of("dialogue.appraisal.reading", but=["dialogue.config"]), _LOADS]
+        settings = [READER.sha256, file_digest(LEARNED), choose_precision("auto")]
+        self._file = _FOLDER / f"{state(settings, code)}.jsonl"
         self._known = dict(_lines(self._file))
 
     def read(

@@ -33,6 +33,7 @@ from transformers import (
 from dialogue.config import Freeze, Training
 from dialogue.freezing import freeze
 from dialogue.log import SilentLog
+from dialogue.model import autocast, choose_precision
 from dialogue.packing import Batch, collate, plan_steps
 from dialogue.shards import Shard, open_shard
 from dialogue.tokenization import load_tokenizer
@@ -56,6 +57,7 @@ _SMOLLM2: dict[str, Any] = {
     "num_key_value_heads": 3,
     "vocab_size": 49_152,
 }
+_SMOLLM2_TOKENS = 2_048
 
 
 def small(attention: str = "sdpa", sizes: dict[str, Any] = _SMALL) -> LlamaForCausalLM:
@@ -103,12 +105,17 @@ def this(
     return go
 
 
-def loop(model: LlamaForCausalLM, shard: Shard, loss: Callable[[Batch], torch.Tensor]) -> Round:
+def loop(
+    model: LlamaForCausalLM,
+    shard: Shard,
+    loss: Callable[[Batch], torch.Tensor],
+    tokens: int = TOKENS,
+) -> Round:
     """A plain good loop: like lengths together, fused AdamW, clipping; the loss is the peer's."""
     learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(learning, lr=1e-4, fused=True)
     plan = plan_steps(
-        shard.lengths, epochs=1.0, tokens_per_batch=TOKENS, tokens_per_step=TOKENS, seed=1
+        shard.lengths, epochs=1.0, tokens_per_batch=tokens, tokens_per_step=tokens, seed=1
     )
 
     def go() -> None:
@@ -131,7 +138,7 @@ def transformers_compiled(shard: Shard, attention: str) -> Round:
     def loss(batch: Batch) -> torch.Tensor:
         labels = torch.full_like(batch.ids, -100)
         labels[batch.rows, batch.columns + 1] = batch.targets
-        with torch.autocast("cpu", dtype=torch.bfloat16):
+        with autocast(choose_precision("auto"), model.device):
             found: torch.Tensor = compiled(input_ids=batch.ids, labels=labels, use_cache=False).loss
         return found
 
@@ -145,12 +152,12 @@ def plain_top(shard: Shard, frozen: int, epochs: int) -> Round:
     freeze(model, Freeze(top_layers=top, embeddings=True, norms=False))
 
     def loss(batch: Batch) -> torch.Tensor:
-        with torch.autocast("cpu", dtype=torch.bfloat16):
+        with autocast(choose_precision("auto"), model.device):
             hidden = model.base_model(input_ids=batch.ids, use_cache=False).last_hidden_state
             logits = model.lm_head(hidden[batch.rows, batch.columns])
         return torch.nn.functional.cross_entropy(logits.float(), batch.targets)
 
-    once = loop(model, shard, loss)
+    once = loop(model, shard, loss, _SMOLLM2_TOKENS)
     return lambda: [once() for _ in range(epochs)]
 
 
@@ -177,10 +184,13 @@ def trainer(shard: Shard, tokenizer: PreTrainedTokenizerFast, kind: str, **optio
         data = {"input_ids": [row.ids.tolist() for row in rows], "completion_mask": masks}
         built: Any = SFTTrainer(
             model=model,
-            args=SFTConfig(**shared),
+            # Of data that are tokens already, it learns every token unless it is told not to.
+            args=SFTConfig(**shared, completion_only_loss=True),
             train_dataset=Dataset.from_dict(data),
             processing_class=tokenizer,
         )
+        taught = [sum(label != -100 for label in row) for row in built.train_dataset["labels"]]
+        assert taught == [sum(mask) for mask in masks], "TRL learns other tokens"
     else:
         labels = [np.where(row.mask, row.ids, -100).tolist() for row in rows]
         data = {"input_ids": [row.ids.tolist() for row in rows], "labels": labels}
@@ -195,7 +205,7 @@ def trainer(shard: Shard, tokenizer: PreTrainedTokenizerFast, kind: str, **optio
 
 
 TUNED = {
-    "bf16": True,
+    "bf16": choose_precision("auto") == "bf16",
     "train_sampling_strategy": "group_by_length",
     "per_device_train_batch_size": 16,
     "gradient_checkpointing": False,
@@ -228,7 +238,12 @@ def sides(name: str, folder: Path) -> Round:
             pad_to_multiple_of=16,
         ),
         "smollm2": lambda: this(
-            shard, frozen=22, epochs=3.0, sizes=_SMOLLM2, tokens=2_048, frozen_cache="always"
+            shard,
+            frozen=22,
+            epochs=3.0,
+            sizes=_SMOLLM2,
+            tokens=_SMOLLM2_TOKENS,
+            frozen_cache="always",
         ),
         "smollm2, plain": lambda: plain_top(shard, frozen=22, epochs=3),
     }

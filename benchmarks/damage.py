@@ -177,7 +177,7 @@ def _keep(found: dict[str, dict[str, tuple[float, float]]], each: Measurement) -
 
 
 def _material(number: int) -> tuple[list[Dialogue], Judge]:
-    """Chats in which the assistant speaks twice at the least; a thousand others are training."""
+    """Chats in which the assistant speaks three times or more; a thousand others are training."""
     params = load_params(Path("params.yaml"))
     able = (damages.ended(each) for each in chats() if _speaks(each))
     found = list(itertools.islice(able, number + _NUM_SEEN))

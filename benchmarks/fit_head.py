@@ -1,7 +1,7 @@
 """Train the head that `perennial score` has for fit: what follows what in chats between people.
 
-The chats are those of chitchat-dataset (MIT), four fifths of them by hash; the others are left
-for `benchmarks.metrics`. Every other response of a batch is a wrong one (Henderson et al. 2017),
+The chats are 700 of four fifths of chitchat-dataset (MIT), by hash; the other fifth is left for
+`benchmarks.metrics`. Every other response of a batch is a wrong one (Henderson et al. 2017),
 both ways. The sentence encoder stays as it is; half of its vectors is dropped out, without which
 the head remembers the chats. Everything follows from one seed.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import platform
 import statistics
 import time
@@ -69,7 +70,8 @@ def report(
 ) -> int:
     """Show the table and the machine, and print the JSON line; returns the exit status.
 
-    Status 1 means that a bound was missed. A quick run is too small to judge and misses none.
+    Status 1 means that a bound was missed. A quick run is too small to judge and misses none; a
+    figure that is not finite, for its runs are not all there, is null and misses none either.
     """
     console = Console(highlight=False)
     table = Table("", "this", "peer", "ratio", box=None)
@@ -77,12 +79,14 @@ def report(
         table.add_row(row.what, row.ours, row.peer, row.ratio)
     console.print(table)
     console.print(_machine(), style="dim", soft_wrap=True)
-    missed = {} if quick else {n: b for n, b in bounds.items() if not _holds(figures[n], b)}
+    known = {name: value for name, value in figures.items() if math.isfinite(value)}
+    judged = {} if quick else {name: bound for name, bound in bounds.items() if name in known}
+    missed = {name: bound for name, bound in judged.items() if not _holds(known[name], bound)}
     for figure, (side, bound) in missed.items():
         console.print(f"missed: {figure} is {figures[figure]:.3g}, {side} {bound}", style="red")
     result = {
         "benchmark": name,
-        "figures": {figure: round(value, 4) for figure, value in figures.items()},
+        "figures": {name: round(known[name], 4) if name in known else None for name in figures},
         "bounds": {figure: list(bound) for figure, bound in bounds.items()},
         "ok": not missed,
     }

@@ -159,7 +159,8 @@ def _run(stream: Stream, name: str, order: Sequence[str], settings: Finetune) ->
     general = [before, _generally(model, stream)]
     memory_bytes = memory.num_bytes
     if name == "joint":
-        # Trained anew on all domains so far, each time one comes: by the bytes of each time.
+        # Trained anew on all domains so far, each time one comes: the last time is done, those
+        # before it count by their share of its tokens.
         tokens = [int(stream.train[domain].lengths.sum()) for domain in order]
         (whole,) = costs
         costs = [

@@ -25,6 +25,7 @@ import torch
 from benchmarks._chats import chats
 from benchmarks.form import Bound, Row, paired_ratio, quick_wanted, report
 from dialogue.encoding import Encoded, Encoder
+from dialogue.model import choose_precision
 from dialogue.packing import supervised_tokens
 from dialogue.records import Dialogue
 from dialogue.shards import Shard, pack, write_shard
@@ -52,6 +53,8 @@ _MALLOC = {
 _TUNED = ("compiled, eager attention", "compiled, sdpa", "trainer, tuned")
 _TRL_TUNED = ("trl, tuned", "trl, compiled")
 _PRETRAINING = ("compiled, eager attention", "compiled, sdpa")
+_WITH_MALLOC = (*_TUNED, *_TRL_TUNED, "smollm2, plain")
+"""Peers that are told to keep freed memory, as this does by itself."""
 
 
 class Side:
@@ -61,11 +64,16 @@ class Side:
         self.name = name
         self.seconds: list[float] = []
         self.peak_mib = 0.0
-        environment = os.environ | {"BENCHMARK_FOLDER": str(folder), "GOMP_SPINCOUNT": "2000"}
-        if name.split(":")[1].split(",", maxsplit=1)[0] in ("trl", "trainer", "compiled"):
+        environment = os.environ | {
+            "BENCHMARK_FOLDER": str(folder),
+            "GOMP_SPINCOUNT": "2000",
+            "CUDA_VISIBLE_DEVICES": "",
+        }
+        side = name.split(":")[1]
+        if side.startswith(("trl", "trainer", "compiled")):
             environment["PYTHONPATH"] = f"{trl}:{os.environ.get('PYTHONPATH', '')}"
-            if "," in name:
-                environment |= _MALLOC
+        if side in _WITH_MALLOC:
+            environment |= _MALLOC
         self._errors = (folder / f"{name}.log".replace("/", "-")).open("w+")
         self._process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks._training_sides", name, str(folder)],
@@ -259,10 +267,11 @@ def _speed(count: int, side: Side) -> str:
 
 
 def _ceiling() -> float:
-    """The most GFLOP/s of a bf16 matrix product here, over a few sizes."""
+    """The most GFLOP/s of a matrix product of the type that is faster here, over a few sizes."""
+    kind = torch.bfloat16 if choose_precision("auto") == "bf16" else torch.float32
     best = 0.0
     for size in (512, 1_024, 2_048):
-        left, right = (torch.randn(size, size, dtype=torch.bfloat16) for _ in range(2))
+        left, right = (torch.randn(size, size, dtype=kind) for _ in range(2))
         left @ right
         for _ in range(5):
             began = time.perf_counter()

@@ -59,3 +59,9 @@ def test_ratings_that_are_all_alike_in_a_group_rank_as_well_as_can_be() -> None:
     assert 0.3 < half < whole < 1
     assert whole == pytest.approx(2 * half / (1 + half))
     assert abs(split_half(noise, groups)[0]) < 0.6
+
+
+def test_a_group_that_a_half_lacks_is_not_compared() -> None:
+    groups = np.array([*[0] * 20, *[1] * 20, 2])
+    half, _ = split_half(groups.astype(float), groups)
+    assert half == pytest.approx(1.0)
