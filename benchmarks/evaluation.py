@@ -61,12 +61,15 @@ def main() -> int:
     """Run the job, then each measurement on what it left."""
     quick = quick_wanted(__doc__ or "")
     job, seconds = _run_job(quick)
+    _say("the default job", seconds)
     params = load_params(job / "params.yaml")
+    found = _beside_a_loop(job, params)
+    _say("the whole exam by this and by a plain loop", *map(sum, found.values()))
     again = _examine_again(job, params, rounds=1 if quick else 2)
+    _say("candidate beside champion", again)
     sizes = {f"{size} dialogues": _examination(job, params, size) for size in _SIZES}
     next(iter(sizes.values()))()  # What is loaded once is no part of the first size.
     growth = alternate(sizes, rounds=1, uncounted=0)
-    found = _beside_a_loop(job, params)
     ours, loop = sum(found["ours"]), sum(found["loop"])
     once, twice, four_times = growth.values()
     figures = {
@@ -96,6 +99,11 @@ def main() -> int:
         ),
     ]
     return report("evaluation", rows, figures, BOUNDS, quick=quick)
+
+
+def _say(what: str, *seconds: float) -> None:
+    """What was measured so far: the whole takes hours."""
+    print(f"{what}: {', '.join(f'{each:.1f} s' for each in seconds)}", file=sys.stderr, flush=True)
 
 
 def _run_job(quick: bool) -> tuple[Path, float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
@@ -17,7 +18,10 @@ from dialogue.config import ScratchModel
 from dialogue.model import save_model, scratch_model
 from dialogue.tokenization import train_tokenizer
 
-torch.set_num_threads(2)
+# Workers share the cores, and a thread that waits for another one spins: beside other work 43 tests
+# of training took 27 s by one thread and 356 s by two. What the tests start inherits it.
+torch.set_num_threads(1)
+os.environ["OMP_NUM_THREADS"] = "1"
 # No example fails by the clock: other processes share the cores.
 hypothesis.settings.register_profile("unhurried", deadline=None)
 hypothesis.settings.load_profile("unhurried")
