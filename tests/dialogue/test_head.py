@@ -7,6 +7,7 @@ import torch
 from torch.nn import functional
 
 from dialogue import head
+from dialogue.compilation import can_compile
 from dialogue.head import OutputLayer, Teacher, summed_nats, taught_nats
 from dialogue.packing import NO_TARGET
 
@@ -69,7 +70,13 @@ def test_hot_distillation_is_half_the_mean_square_of_der() -> None:
 
 @pytest.mark.parametrize("temperature", [1.0, 2.5])
 @pytest.mark.parametrize("is_own", [True, False])
-@pytest.mark.parametrize("compile_it", [True, False])
+@pytest.mark.parametrize(
+    "compile_it",
+    [
+        pytest.param(True, marks=pytest.mark.skipif(not can_compile(), reason="no C++ compiler")),
+        False,
+    ],
+)
 def test_what_a_teacher_adds_is_what_autograd_makes_of_the_formula(
     temperature: float, is_own: bool, compile_it: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -28,6 +28,14 @@ from dialogue.records import (
 
 # Whatever UTF-8 can hold, NUL and U+FFFD included.
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=60)
+# Splits at 15 and 5 %, and a digest, that must not change.
+KEYS = {
+    "conversation 0": "train",
+    "conversation 12": "validation",
+    "conversation 24": "validation",
+    "conversation 26": "test",
+}
+CONTENT = "ca7c0be4b259cc111d79a75c135597dcf26a66dc2d719b03a6c66c7e369566ad"
 SHARE = st.floats(0, 0.5)
 
 
@@ -75,11 +83,18 @@ def test_rejects_are_read_back(tmp_path: Path, written: list[Reject]) -> None:
 
 @given(st.text(), SHARE, SHARE)
 def test_a_split_depends_on_the_key_alone(key: str, test: float, validation: float) -> None:
-    assert split_of(key, test, validation) == split_of(key, test, validation)
     if split_of(key, test, 0.0) == "test":
         assert split_of(key, test, validation) == "test"
         # A larger share keeps what a smaller one had.
         assert split_of(key, min(1.0, test + 0.1), validation) == "test"
+
+
+def test_what_was_split_once_stays_so() -> None:
+    """Other splits, or other digests, would put tests of yesterday into the training of today."""
+    splits = {key: split_of(key, 0.15, 0.05) for key in KEYS}
+    assert splits == KEYS
+    turns = [Turn("user", "Hello  there"), Turn("assistant", "Hi")]
+    assert content_digest(turns) == CONTENT
 
 
 def test_splits_come_in_the_shares_asked_for() -> None:

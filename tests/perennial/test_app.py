@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from perennial import app
 from perennial.doctor import _port
 from perennial.profile import check_profile
 from tasks import releases
@@ -21,19 +22,7 @@ from tasks._release_tables import open_engine
 from tasks.releases import Release
 
 ROOT = Path(__file__).parents[2]
-COMMANDS = (
-    "run",
-    "chat",
-    "serve",
-    "status",
-    "promote",
-    "rollback",
-    "trace",
-    "show",
-    "data",
-    "doctor",
-    "profile",
-)
+COMMANDS = (*(name for name, *_ in app._COMMANDS), "data")
 
 
 def perennial(folder: Path, *words: str, **more: str) -> subprocess.CompletedProcess[str]:

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -212,12 +214,24 @@ def test_instructions_can_be_left_out(chain: Path, settings: Params, tmp_path: P
     assert {score.domain for score in scores} == {"base", "chitchat"}
 
 
-def test_the_base_is_carried_and_not_measured_again(chain: Path) -> None:
-    def base(domain: str) -> list[Score]:
-        rows = read_scores(chain / "scores" / domain / "rows.parquet")
-        return [s for s in rows if s.model_role == "base" and s.domain == "chitchat"]
+def test_the_base_is_carried_and_not_measured_again(
+    chain: Path, settings: Params, tmp_path: Path
+) -> None:
+    """What a measurement would find is another value than what was handed on."""
+    for name in ("models", "valid"):
+        (tmp_path / name).symlink_to(chain / name)
+    before = tmp_path / "scores" / "chitchat"
+    shutil.copytree(chain / "scores" / "chitchat", before)
+    rows = read_scores(before / "rows.parquet")
+    moved = [replace(s, value=s.value + 1) if s.model_role == "base" else s for s in rows]
+    write_scores(before / "rows.parquet", moved)
+    run(settings, tmp_path, "support", "chitchat")
 
-    assert base("chitchat") == base("support") != []
+    def base(scores: list[Score]) -> list[Score]:
+        return [s for s in scores if s.model_role == "base" and s.domain == "chitchat"]
+
+    after = read_scores(tmp_path / "scores" / "support" / "rows.parquet")
+    assert base(after) == base(moved) != []
 
 
 def test_what_training_showed_is_handed_on(chain: Path) -> None:
