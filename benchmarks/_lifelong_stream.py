@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from pydantic import BaseModel
 from transformers import PreTrainedTokenizerFast
 
+from benchmarks._kept import code_of, state
 from dialogue.config import (
     Evaluate,
     FileSource,
@@ -23,7 +25,7 @@ from dialogue.config import (
 from dialogue.encoding import Encoder
 from dialogue.exam import INSTRUCTIONS
 from dialogue.initialization import initial_model
-from dialogue.instructions import plain_instructions
+from dialogue.instructions import FILE, plain_instructions
 from dialogue.log import SilentLog
 from dialogue.model import save_model, scratch_model
 from dialogue.paper import Paper, set_paper
@@ -47,7 +49,7 @@ ORDERS: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """How much of everything; digests of results depend on it."""
+    """How much of everything."""
 
     num_train: int
     num_test: int
@@ -61,6 +63,24 @@ class Sizes:
         """A folder's."""
         values = (self.num_train, self.num_test, self.num_selected, self.max_tokens)
         return "-".join(map(str, (*values, self.pretrain_tokens or "pretrained")))
+
+
+def kept_name(module: str, sizes: Sizes, params: Params, learning: Iterable[BaseModel]) -> str:
+    """The folder of what a benchmark makes with these settings by the code as it is.
+
+    Args:
+        module: the benchmark's; with all that it imports, directly or not.
+        sizes: how much of everything.
+        params: what is read, and what the base model is.
+        learning: the settings that it learns with.
+    """
+    sections = [params.pretrain.init, params.ingest, params.gather, params.evaluate, *learning]
+    settings = [each.model_dump_json() for each in sections]
+    if sizes.pretrain_tokens is not None:
+        settings += [each.model_dump_json() for each in scratch()]
+    # Of the types of settings only the values count.
+    code = [*code_of(module, but=["dialogue.config"]), FILE]
+    return f"{sizes.name}-{state([*settings, str(SHARED.exists())], code)}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,20 +14,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from benchmarks._kept import code_of, state
-from benchmarks._lifelong_stream import (
-    SHARED,
-    Sizes,
-    Stream,
-    open_stream,
-    plain_documents,
-    scratch,
-)
-from dialogue.config import Params, load_params
+from benchmarks._lifelong_stream import Sizes, Stream, kept_name, open_stream, plain_documents
+from dialogue.config import load_params
 from dialogue.exam import INSTRUCTIONS, PLAIN_TEXT
 from dialogue.examination import answer_paper
 from dialogue.freezing import freeze
-from dialogue.instructions import FILE, plain_instructions
+from dialogue.instructions import plain_instructions
 from dialogue.log import SilentLog
 from dialogue.model import choose_precision, load_model
 from dialogue.paper import Paper, set_paper
@@ -52,7 +44,9 @@ def population(sizes: Sizes, folder: Path) -> Population:
         sizes: how much is learned and asked.
         folder: where it is kept, with the base, in a folder for each state of settings and code.
     """
-    kept = folder / name_of(sizes, load_params(Path("params.yaml"))) / "population.npz"
+    params = load_params(Path("params.yaml"))
+    learning = [params.finetune.freeze, params.finetune.training]
+    kept = folder / kept_name(__name__, sizes, params, learning) / "population.npz"
     if not kept.exists():
         found = _examined(sizes, kept.parent)
         values = {f"{d} {metric}": v for d, of in found.items() for metric, v in of.items()}
@@ -63,19 +57,6 @@ def population(sizes: Sizes, folder: Path) -> Population:
             domain, metric = name.split()
             people.setdefault(domain, {})[metric] = values[name]
     return people
-
-
-def name_of(sizes: Sizes, params: Params) -> str:
-    """The folder of what is made with these settings by the code as it is."""
-    sections = [params.pretrain.init, params.ingest, params.gather, params.evaluate]
-    learning = [params.finetune.freeze, params.finetune.training]
-    settings = [each.model_dump_json() for each in (*sections, *learning)]
-    if sizes.pretrain_tokens is not None:
-        # The small base model reads the training dialogues of all domains that are here.
-        settings += [*(each.model_dump_json() for each in scratch()), str(SHARED.exists())]
-    # Of the types of settings only the values count.
-    code = [*code_of(__name__, but=["dialogue.config"]), FILE]
-    return f"{sizes.name}-{state(settings, code)}"
 
 
 def _examined(sizes: Sizes, folder: Path) -> Population:

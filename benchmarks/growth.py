@@ -19,8 +19,9 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks._lifelong_rounds import QUICK, SIZES, learn, nothing, settings
-from benchmarks._lifelong_stream import SHARED, Stream, open_stream, services
+from benchmarks._lifelong_stream import SHARED, Stream, kept_name, open_stream, services
 from benchmarks.form import Bound, Row, quick_wanted, report
+from dialogue.config import load_params
 from dialogue.model import load_model
 from dialogue.progress import Progress
 from dialogue.shards import Shard
@@ -61,7 +62,9 @@ def main() -> int:
         raise SystemExit(f"{SHARED}: not here; its Schema-Guided Dialogue is what is learned")
     sizes = QUICK if quick else SIZES["small"]
     names = _SERVICES[:9] if quick else _SERVICES
-    stream = open_stream(sizes, _FOLDER / sizes.name, services(names))
+    params = load_params(Path("params.yaml"))
+    folder = _FOLDER / kept_name("benchmarks.growth", sizes, params, [params.finetune])
+    stream = open_stream(sizes, folder, services(names))
     room = _FEW_TOKENS if quick else _TOKENS
     lessons = {name: _cut(shard, room) for name, shard in stream.train.items()}
     bar = Progress("rounds", 2 * len(lessons), "rounds", sys.stderr)

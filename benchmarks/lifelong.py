@@ -2,9 +2,9 @@
 
 A model learns one domain after the other; after each it is examined on all of them. It is a small
 one of 1 M parameters, all of which learn, or, with `--base pretrained`, the base model of
-params.yaml with its upper layers. What is finished is kept under data/benchmarks/lifelong, so that
-a run that was stopped goes on, and `--strategies`, `--orders` and `--seeds` run a part. Maps,
-curves and the table lie beside it.
+params.yaml with its upper layers. What is finished is kept under data/benchmarks/lifelong, in a
+folder for each state of settings and code, so that a run that was stopped goes on, and
+`--strategies`, `--orders` and `--seeds` run a part. Maps, curves and the table lie beside it.
 
     python -m benchmarks.lifelong                      # every strategy: two hours on two cores
     python -m benchmarks.lifelong --base pretrained --seeds 1 \
@@ -15,7 +15,6 @@ curves and the table lie beside it.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import sys
 from collections.abc import Iterator, Sequence
@@ -27,8 +26,8 @@ import torch
 from transformers import PreTrainedModel
 
 from benchmarks._lifelong_figures import Result, draw, figures_of, table
-from benchmarks._lifelong_rounds import QUICK, SIZES, TRAINING, learn, nothing, settings
-from benchmarks._lifelong_stream import ORDERS, Stream, open_stream
+from benchmarks._lifelong_rounds import QUICK, SIZES, learn, nothing, settings
+from benchmarks._lifelong_stream import ORDERS, Stream, kept_name, open_stream
 from benchmarks.form import Bound, report
 from dialogue.config import Finetune, load_params
 from dialogue.examination import answer_paper
@@ -70,12 +69,14 @@ def main() -> int:
     asked = _arguments()
     torch.set_num_threads(asked.threads)
     sizes = QUICK if asked.quick else SIZES[asked.base]
-    folder = _FOLDER / sizes.name
+    params = load_params(Path("params.yaml"))
+    made_by = kept_name("benchmarks.lifelong", sizes, params, [params.finetune])
+    folder = _FOLDER / f"{made_by}-{choose_precision('auto')}-{asked.threads}"
     stream = open_stream(sizes, folder)
-    default = "+".join(load_params(Path("params.yaml")).finetune.strategy)
+    default = "+".join(params.finetune.strategy)
     runs = list(_runs(asked, default))
     for number, (name, order, seed) in enumerate(runs, start=1):
-        path = folder / _file_name(name, order, seed, stream, asked.base)
+        path = folder / f"{name} {order} {seed}.json"
         if path.exists() or asked.report:
             continue
         print(f"run {number} of {len(runs)}: {name}, {order}, seed {seed}", file=sys.stderr)
@@ -87,7 +88,7 @@ def main() -> int:
     results = [
         Result(name, order, seed, json.loads(path.read_text()))
         for name, order, seed in runs
-        if (path := folder / _file_name(name, order, seed, stream, asked.base)).exists()
+        if (path := folder / f"{name} {order} {seed}.json").exists()
     ]
     draw(results, folder)
     figures = figures_of(results, default, stream.num_bytes)
@@ -125,13 +126,6 @@ def _runs(asked: argparse.Namespace, default: str) -> Iterator[tuple[str, str, i
         for order in asked.orders:
             for name in names:
                 yield name, order, seed
-
-
-def _file_name(name: str, order: str, seed: int, stream: Stream, base: str) -> str:
-    """Of a result; settings and code that others follow from stand in it as a digest."""
-    plan = _settings(name, seed, stream, base).model_dump_json() if name not in PEERS else ""
-    text = f"{plan}{json.dumps(TRAINING[base])}{stream.num_bytes} general"
-    return f"{name} {order} {seed} {hashlib.sha256(text.encode()).hexdigest()[:8]}.json"
 
 
 def _settings(name: str, seed: int, stream: Stream, base: str) -> Finetune:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks import _population
+from benchmarks import _lifelong_stream, _population
 from benchmarks._kept import ROOT, code_of, state
 from benchmarks._lifelong_stream import Sizes
 from dialogue.config import Params, load_params
@@ -87,7 +87,7 @@ def test_a_population_of_other_settings_or_code_is_not_taken(
     assert value() == 1.0, "an earlier state is found again"
     code = tmp_path / "code.py"
     code.write_text("")
-    monkeypatch.setattr(_population, "code_of", lambda *_, but: [code])
+    monkeypatch.setattr(_lifelong_stream, "code_of", lambda *_, but: [code])
     assert [value(), value()] == [5.0, 5.0]
     code.write_text("pass")
     assert value() == 6.0
