@@ -127,9 +127,9 @@ def test_chinese_goes_by_characters() -> None:
 
 def test_equal_rows_are_paired_with_the_first_only() -> None:
     equal = [dialogue(1)] * 20_000
-    started = time.perf_counter()
+    started = time.process_time()
     result = near_pairs(signatures(equal), SIMILARITY)
-    assert time.perf_counter() - started < 5
+    assert time.process_time() - started < 5
     assert len(result) == len(equal) - 1
     assert set(result.rows[:, 0].tolist()) == {0}
     assert np.unique(clusters(result, len(equal))).tolist() == [0]
