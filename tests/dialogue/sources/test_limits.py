@@ -23,17 +23,17 @@ from dialogue.records import Dialogue
 
 path, form, options = sys.argv[1], sys.argv[2], json.loads(sys.argv[3])
 source = FileSource(kind="file", path=path, format=form, licence="MIT", **options)
-began, count, reason, refused = time.perf_counter(), 0, "", 0.0
+began, count, reason, refused = time.process_time(), 0, "", 0.0
 try:
     files = sources.raw_files(source)
     for row in sources.read(source, files, "x", test_share=0.1, validation_share=0.1,
                             scrubber=Scrubber(()), max_row_bytes=int(sys.argv[4])):
         count += isinstance(row, Dialogue)
         if not count and not reason:
-            reason, refused = row.reason, time.perf_counter() - began
+            reason, refused = row.reason, time.process_time() - began
             break
 except ValueError as error:
-    reason, refused = str(error), time.perf_counter() - began
+    reason, refused = str(error), time.process_time() - began
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 print(json.dumps([count, reason, refused, peak]))
 """
@@ -42,7 +42,7 @@ print(json.dumps([count, reason, refused, peak]))
 def measured(
     path: Path, form: str, max_row_bytes: int = 1 << 20, **options: object
 ) -> tuple[int, str, float, float]:
-    """Dialogues, the first reason, seconds until it was told, and the process's peak in MiB."""
+    """Dialogues, the first reason, processor seconds until it, and the process's peak in MiB."""
     # The shell stands between: a process's peak begins with that of the one that started it.
     command = [
         "sh",
