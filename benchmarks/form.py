@@ -70,8 +70,8 @@ def report(
 ) -> int:
     """Show the table and the machine, and print the JSON line; returns the exit status.
 
-    Status 1 means that a bound was missed. A quick run is too small to judge and misses none; a
-    figure that is not finite, for its runs are not all there, is null and misses none either.
+    Status 1 means that a bound was missed, as it is by a figure that is no number. A quick run is
+    too small to judge and misses none.
     """
     console = Console(highlight=False)
     table = Table("", "this", "peer", "ratio", box=None)
@@ -79,14 +79,13 @@ def report(
         table.add_row(row.what, row.ours, row.peer, row.ratio)
     console.print(table)
     console.print(_machine(), style="dim", soft_wrap=True)
-    known = {name: value for name, value in figures.items() if math.isfinite(value)}
-    judged = {} if quick else {name: bound for name, bound in bounds.items() if name in known}
-    missed = {name: bound for name, bound in judged.items() if not _holds(known[name], bound)}
+    missed = {} if quick else {n: b for n, b in bounds.items() if not _holds(figures[n], b)}
     for figure, (side, bound) in missed.items():
         console.print(f"missed: {figure} is {figures[figure]:.3g}, {side} {bound}", style="red")
     result = {
         "benchmark": name,
-        "figures": {name: round(known[name], 4) if name in known else None for name in figures},
+        # JSON knows no NaN.
+        "figures": {n: round(v, 4) if math.isfinite(v) else None for n, v in figures.items()},
         "bounds": {figure: list(bound) for figure, bound in bounds.items()},
         "ok": not missed,
     }

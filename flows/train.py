@@ -54,7 +54,7 @@ def train() -> dict[str, Any]:
 
 def told_busy(busy: ProjectBusy) -> dict[str, Any]:
     """How a flow ends that another run stands in the way of: with an answer, not with a failure."""
-    get_run_logger().warning("nothing was done: %s", busy)
+    get_run_logger().warning("busy: %s", busy)
     return {"outcome": "busy", "reason": str(busy)}
 
 

@@ -291,7 +291,7 @@ def taken_down(entries: Sequence[Entry], digest: str) -> str:
         elif entry.action == "rollback" and entry.previous == digest:
             fall = f"was rolled back by {entry.actor} ({entry.reason})"
         elif entry.action == "override" and entry.previous == digest:
-            fall = f"had to give way to v{entry.version} by {entry.actor} ({entry.reason})"
+            fall = f"gave way to v{entry.version}, an override of {entry.actor}'s ({entry.reason})"
     return fall
 
 

@@ -59,7 +59,10 @@ def test_one_that_waits_for_approval_says_how_to_give_it(store: Store, release: 
 @pytest.mark.parametrize("approval", ["auto", "manual"])
 @pytest.mark.parametrize(
     ("way", "told"),
-    [("rollback", "was rolled back by ana (curt)"), ("override", "had to give way to v2 by ana")],
+    [
+        ("rollback", "was rolled back by ana (curt)"),
+        ("override", "gave way to v2, an override of ana's"),
+    ],
 )
 def test_one_that_a_person_took_down_says_by_whom_and_why(
     store: Store, release: Release, approval: str, way: str, told: str

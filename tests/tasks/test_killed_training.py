@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -23,7 +22,6 @@ def play(scene: str, folder: Path, kills: int = KILLS) -> dict[str, Any]:
     done = subprocess.run(
         [sys.executable, "-m", "tests.tasks.attempts", scene, str(folder), str(kills)],
         cwd=ROOT,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
         check=False,

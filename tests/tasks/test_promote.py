@@ -231,7 +231,7 @@ def test_what_a_person_took_down_is_not_promoted_by_a_verdict(world: World, way:
         why = r"was rolled back by ana \(it swears\)"
     else:
         world.promote(first, override=True, reason="it swears")
-        why = r"had to give way to v1 by ana \(it swears\)"
+        why = r"gave way to v1, an override of ana\'s \(it swears\)"
     with pytest.raises(Refused, match=why):
         world.promote(second)
     world.promote(second, override=True, reason="mended the filter")
