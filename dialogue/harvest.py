@@ -86,12 +86,10 @@ def harvest(
     )
     set_aside: list[SetAside] = []
     sound = list(_passing(liked, tests, set_aside))
-    continued = _beginnings(answer.history for answer in sound)
     known = _beginnings(tried)
     # New ones first: else those that were tried would fill their user's share for ever.
     sound.sort(key=lambda answer: content_digest(answer.turns) in known)
-    tests = (_not_continued(continued), _once(), _capped(max_per_user))
-    kept = tuple(_passing(sound, tests, set_aside))
+    kept = tuple(_longest(sound, max_per_user, set_aside))
     num_new = sum(content_digest(answer.turns) not in known for answer in kept)
     return Harvest(kept, tuple(set_aside), num_new)
 
@@ -182,34 +180,43 @@ def _prefixes(turns: Sequence[Turn]) -> list[str]:
     return [content_digest(turns[:end]) for end in ends]
 
 
-def _not_continued(continued: Collection[str]) -> Callable[[Answer], str | None]:
+def _longest(
+    answers: Sequence[Answer], max_per_user: int, set_aside: list[SetAside]
+) -> Iterator[Answer]:
+    """Each dialogue once, none that another one contains; what is refused is in nobody's way."""
+    contained: set[str] = set()
+    tests = (_not_in(contained), _once_and_capped(max_per_user))
+    rest = list(answers)
+    while rest:
+        continued = _beginnings(answer.history for answer in rest)
+        whole = [answer for answer in rest if content_digest(answer.turns) not in continued]
+        for answer in _passing(whole, tests, set_aside):
+            contained |= _beginnings([answer.history])
+            yield answer
+        rest = [answer for answer in rest if content_digest(answer.turns) in continued]
+
+
+def _not_in(contained: Collection[str]) -> Callable[[Answer], str | None]:
     def test(answer: Answer) -> str | None:
-        if content_digest(answer.turns) in continued:
+        if content_digest(answer.turns) in contained:
             return "a longer dialogue that is kept contains it"
         return None
 
     return test
 
 
-def _once() -> Callable[[Answer], str | None]:
+def _once_and_capped(max_per_user: int) -> Callable[[Answer], str | None]:
     seen: set[str] = set()
-
-    def test(answer: Answer) -> str | None:
-        digest = content_digest(answer.turns)
-        if digest in seen:
-            return "the same dialogue is kept already"
-        seen.add(digest)
-        return None
-
-    return test
-
-
-def _capped(max_per_user: int) -> Callable[[Answer], str | None]:
     counts: collections.Counter[str] = collections.Counter()
 
     def test(answer: Answer) -> str | None:
-        user = answer.user or _ANONYMOUS
+        digest, user = content_digest(answer.turns), answer.user or _ANONYMOUS
+        if digest in seen:
+            return "the same dialogue is kept already"
+        if counts[user] == max_per_user:
+            return f"more than {max_per_user} of one user"
+        seen.add(digest)
         counts[user] += 1
-        return f"more than {max_per_user} of one user" if counts[user] > max_per_user else None
+        return None
 
     return test

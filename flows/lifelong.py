@@ -39,7 +39,7 @@ def lifelong() -> dict[str, Any]:
     params = load_params(project / rounds.PARAMS)
     try:
         graph = current_graph(project, params)
-        if not rounds.is_under_way(project, params, graph):
+        if not rounds.is_under_way(project, graph):
             _harvest(project, params, graph)
         trained = train()
     except TooLittle as little:
@@ -76,7 +76,7 @@ def _harvest(project: Path, params: Params, graph: Graph) -> None:
                 report=project / folder / f"{domain}.json",
                 learned=rounds.feedback_sources(project, params, lineage),
                 tried=rounds.feedback_sources(
-                    project, params, params.curriculum.keys() - set(lineage)
+                    project, params, params.ingest.sources.keys() - set(lineage)
                 ),
                 fingerprints=project / rounds.fingerprints_folder(graph, after),
             )

@@ -27,6 +27,8 @@ from tasks.serve import smoke
 
 T = TypeVar("T")
 
+_STALE = "what the verdict rests on has changed since; `perennial run` judges anew"
+
 
 @flow(name="release")
 def release(pipeline: str | None = None) -> dict[str, Any]:
@@ -43,7 +45,8 @@ def release(pipeline: str | None = None) -> dict[str, Any]:
         `{"version", "digest", "created", "verdict", "outcome", "reason"}`; the outcome is
         `promoted`, `reigns` (it was champion already), `waits` (for a person's approval) or
         `refused`. `{"outcome": "busy", "reason"}` where another run is going on: the next release
-        finds what it leaves. `alias` says what became of one that was moved by hand.
+        finds what it leaves; `"stale"` where what the verdict rests on has changed since. `alias`
+        says what became of one that was moved by hand.
 
     Raises:
         ValueError: there is no verdict, or it does not belong to the files as they lie there.
@@ -75,6 +78,9 @@ def _release(params: Params, project: Path, pipeline: str | None) -> dict[str, A
         registration = _step("register", lambda: _register(params, project))
     if isinstance(registration, ProjectBusy):
         return told_busy(registration)
+    if registration is None:
+        get_run_logger().warning("stale: %s", _STALE)
+        return {"outcome": "stale", "reason": _STALE}
     candidate = registration.release
     outcome = _step("promote", lambda: _promote(params, project, candidate))
     return {
@@ -97,12 +103,15 @@ def _within(pipeline: str | None) -> Iterator[None]:
         os.environ.pop(tracking.PIPELINE_VARIABLE, None)
 
 
-def _register(params: Params, project: Path) -> Registration | ProjectBusy:
-    """Another run is an answer, too, as a refusal is."""
+def _register(params: Params, project: Path) -> Registration | ProjectBusy | None:
+    """None where the verdict is stale. Another run is an answer, too, as a refusal is."""
     try:
         graph, domain = read_graph(project), params.candidate
     except ProjectBusy as busy:
         return busy
+    page = graph.output("report", "*.html")
+    if graph.may_change("report"):
+        return None
     return register(
         params,
         project,
@@ -110,7 +119,7 @@ def _register(params: Params, project: Path) -> Registration | ProjectBusy:
         verdict=project / graph.output("gate", "*.json"),
         evidence=project / graph.output("gate", "evidence") / ROWS,
         data=project / graph.output(f"validate@{domain}", "data/valid/*").parent,
-        page=project / graph.output("report", "*.html"),
+        page=project / page,
         content=project / graph.output("report", "*.json"),
     )
 

@@ -54,12 +54,16 @@ def begin_round(project: Path, graph: Graph) -> bool:
 
 
 def next_feedback_round(params: Params) -> str:
-    """The name of the round that learns from feedback next: `feedback_1`, `feedback_2`, …."""
-    return f"{_FEEDBACK}{1 + max(map(_round_number, params.curriculum), default=0)}"
+    """The name of the round that learns from feedback next: `feedback_1`, `feedback_2`, ….
+
+    One that was taken out of the curriculum keeps its number, and its file.
+    """
+    known = {*params.curriculum, *params.ingest.sources}
+    return f"{_FEEDBACK}{1 + max(map(_round_number, known), default=0)}"
 
 
-def is_under_way(project: Path, params: Params, graph: Graph) -> bool:
-    """Whether the candidate is a feedback round that was begun and has not come to its end.
+def is_under_way(project: Path, graph: Graph) -> bool:
+    """Whether the candidate's round was begun and has not come to its end.
 
     It ends with a verdict on record, and one of PROMOTE with a reign or a refusal: until then the
     candidate must not be replaced.
@@ -67,8 +71,6 @@ def is_under_way(project: Path, params: Params, graph: Graph) -> bool:
     Raises:
         ValueError: the verdict is damaged.
     """
-    if not _round_number(params.candidate):
-        return False
     if graph.stale:
         return True
     verdict, store = verdict_of(project, graph), releases.open_store(project)
@@ -114,13 +116,16 @@ def champion_domain(project: Path, params: Params, graph: Graph, champion: Relea
 
 
 def feedback_sources(project: Path, params: Params, domains: Collection[str]) -> list[Path]:
-    """The sources of the feedback rounds among some domains, in the curriculum's order."""
-    sources = [
-        params.ingest.sources[name]
-        for name in params.curriculum
-        if name in domains and _round_number(name)
-    ]
-    return [project / source.path for source in sources if isinstance(source, FileSource)]
+    """The sources of the feedback rounds among some domains, in the order of their sources.
+
+    Those of a round that was taken out of the curriculum may be gone; then they are left out.
+    """
+    paths = {
+        name: project / source.path
+        for name, source in params.ingest.sources.items()
+        if name in domains and _round_number(name) and isinstance(source, FileSource)
+    }
+    return [path for name, path in paths.items() if name in params.curriculum or path.is_file()]
 
 
 def append_round(project: Path, domain: str, source: Path, after: str) -> None:

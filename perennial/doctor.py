@@ -154,6 +154,9 @@ def _port(host: str, port: int) -> Finding:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         with socket.create_server((host, port), family=family):
             return Finding("fine", "port", f"{host}:{port} is free")
+    except UnicodeError as error:
+        mend = "correct `serve.host` in params.yaml"
+        return Finding("missing", "port", f"{host}: {error}", mend)
     except OSError as error:
         if error.errno != errno.EADDRINUSE:
             mend = "correct `serve.host` or `serve.port` in params.yaml"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -153,7 +153,7 @@ class RemotePartner:
                     if line == "data: [DONE]":
                         return
                     if line.startswith("data: "):
-                        yield from self._text(json.loads(line.removeprefix("data: ")))
+                        yield from self._text(line.removeprefix("data: "))
         except httpx.HTTPError as error:
             raise NoReplyError(f"the server at {self._url} broke off: {error}") from None
         raise NoReplyError("the reply broke off")
@@ -176,14 +176,18 @@ class RemotePartner:
         """See `Partner`."""
         self._client.close()
 
-    def _text(self, part: dict[str, Any]) -> Iterator[str]:
-        if "error" in part:
-            self._last = None
-            raise NoReplyError(part["error"]["message"])
-        self._last, self.label = part["id"], part["model"]
-        for choice in part["choices"]:
-            if text := choice["delta"].get("content"):
-                yield text
+    def _text(self, data: str) -> list[str]:
+        """The texts of one event."""
+        try:
+            part = json.loads(data)
+            if "error" in part:
+                self._last = None
+                raise NoReplyError(str(part["error"]["message"]))
+            self._last, self.label = str(part["id"]), str(part["model"])
+            deltas = [choice["delta"].get("content") for choice in part["choices"]]
+        except (ValueError, LookupError, TypeError, AttributeError):
+            raise NoReplyError(f"the server at {self._url} said what is no chat: {data}") from None
+        return [str(text) for text in deltas if text]
 
 
 def _refusal(response: Any) -> str:

@@ -12,6 +12,7 @@ import typer
 from perennial.project import enter_project
 
 _FOLDER = "profiles"
+_DOMAINS = "ingest.sources."
 
 
 def profile_command(
@@ -80,10 +81,13 @@ def _apply(
 ) -> Iterator[tuple[str, str, str]]:
     """Set every value of the profile; yields what changed: field, before, after.
 
-    A mapping with a `kind` is one value: the keys of another kind would not fit into it.
+    A mapping with a `kind` is one value: the keys of another kind would not fit into it. A domain
+    that was taken out of the project is left out here, too.
     """
     for key, value in profile.items():
         field = f"{at}{key}"
+        if at == _DOMAINS and key not in settings:
+            continue
         if key not in settings:
             raise ValueError(f"params.yaml: `{field}` is missing, and the profile sets it; add it")
         before = settings[key]

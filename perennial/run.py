@@ -64,7 +64,7 @@ def run_command(
         _check_space(project)
         raise
     for part in (ended, ended.get("release", {})):
-        if part.get("outcome") == "busy":
+        if part.get("outcome") in ("busy", "stale"):
             raise ValueError(part["reason"])
     if ended.get("round", "") is None:
         console.print(ended["reason"], markup=False)

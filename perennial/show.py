@@ -72,16 +72,18 @@ class _Files:
 
         try:
             stages = yaml.safe_load((project / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+            return cls(
+                domain,
+                records=project / _output(stages, "ingest", domain, domain),
+                valid=project / _output(stages, "validate", domain, domain, "valid"),
+                encoded=project / _output(stages, "encode", domain, domain),
+                tokenizer=project / _output(stages, "pretrain", domain, "tokenizer"),
+            )
         except yaml.YAMLError as error:
             fault = " ".join(str(error).split())
             raise ValueError(f"dvc.yaml: not valid YAML: {fault}; restore it from git") from error
-        return cls(
-            domain,
-            records=project / _output(stages, "ingest", domain, domain),
-            valid=project / _output(stages, "validate", domain, domain, "valid"),
-            encoded=project / _output(stages, "encode", domain, domain),
-            tokenizer=project / _output(stages, "pretrain", domain, "tokenizer"),
-        )
+        except (LookupError, TypeError, AttributeError) as error:
+            raise ValueError("dvc.yaml: a stage is missing; restore it from git") from error
 
 
 def _output(

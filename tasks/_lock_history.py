@@ -156,6 +156,7 @@ def _commits(project: Path, revision: str, path: str = "", newest: int = -1) -> 
     listed = _git(
         project,
         "log",
+        "--no-show-signature",
         f"--format={_FIELDS}",
         f"--max-count={newest}",
         "--end-of-options",

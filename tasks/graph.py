@@ -12,6 +12,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import psutil
+
+_CLOCK_SECONDS = 2.0
+"""By how much a process's birth, told in ticks since the machine's, may seem too late."""
+
 
 class ProjectBusy(ValueError):  # noqa: N818 - an answer, not a breakdown
     """Somebody else runs stages here right now."""
@@ -76,7 +81,7 @@ def read_graph(project: Path) -> Graph:
         ValueError: DVC cannot read the project.
     """
     check_project(project)
-    _remove_torn_lock(project)
+    _mend_list_of_readers(project)
     # Imported here: half a second that commands which only look need not pay.
     from dvc.exceptions import DvcException  # noqa: PLC0415
     from dvc.lock import LockError  # noqa: PLC0415
@@ -113,22 +118,50 @@ def read_graph(project: Path) -> Graph:
     )
 
 
-def _remove_torn_lock(project: Path) -> None:
-    """Take away DVC's list of readers and writers where a full disk cut it off.
+def _mend_list_of_readers(project: Path) -> None:
+    """Take from DVC's list of readers and writers what would be in everybody's way for ever.
 
-    DVC refuses to work beside half a list, for ever; whoever wrote it has ended with an error.
+    That is half a list, which a full disk cut off: whoever wrote it has ended with an error. And it
+    is who was killed, where another process has the number since, as after a restart of the
+    machine: DVC goes by numbers alone.
     """
     from dvc.lock import LockError, make_lock  # noqa: PLC0415
 
     folder = project / ".dvc" / "tmp"
-    torn = folder / "rwlock"
-    if not torn.is_file():
+    path = folder / "rwlock"
+    if not path.is_file():
         return
     with contextlib.suppress(LockError), make_lock(str(folder / "rwlock.lock"), str(folder)):
+        written = path.stat().st_mtime
         try:
-            json.loads(torn.read_text(encoding="utf-8"))
-        except ValueError:
-            torn.unlink()
+            listed = json.loads(path.read_text(encoding="utf-8"))
+            kept = {
+                "write": {
+                    file: writer
+                    for file, writer in listed.get("write", {}).items()
+                    if not _began_after(written, writer["pid"])
+                },
+                "read": {
+                    file: [reader for reader in readers if not _began_after(written, reader["pid"])]
+                    for file, readers in listed.get("read", {}).items()
+                },
+            }
+        except (ValueError, LookupError, TypeError, AttributeError):
+            path.unlink()
+            return
+        if kept != {"write": {}, "read": {}} | listed:
+            path.write_text(json.dumps(kept), encoding="utf-8")
+
+
+def _began_after(moment: float, pid: int) -> bool:
+    """Whether it is no process of ours that has this number, and it did not live yet then."""
+    try:
+        process = psutil.Process(pid)
+        # Beside its birth, for a network's file system may have a clock of its own.
+        ours = any(name in word for word in process.cmdline() for name in ("dvc", "perennial"))
+        return not ours and process.create_time() > moment + _CLOCK_SECONDS
+    except psutil.Error:
+        return False
 
 
 def _outputs(stage: Any, root: str) -> tuple[Path, ...]:

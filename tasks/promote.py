@@ -9,7 +9,7 @@ from typing import Literal
 
 from dialogue.config import Params
 from tasks import registry, releases
-from tasks._alias import BY_US, align, check_name, repair
+from tasks._alias import BY_US, align, fetched, is_aligned, repair, shown
 from tasks._verdict import EVIDENCE, VERDICT, check_verdict, read_verdict
 from tasks.releases import MOVES, Conflict, Entry, Release, Store
 
@@ -89,7 +89,7 @@ def promote(
 
     Raises:
         ValueError: no such model is registered, or not under this `register.model_name`, or its
-            files are damaged.
+            version was deleted in MLflow, or its files are damaged.
         Refused: the verdict, the missing approval, the smoke test or a person who took it down
             stands against it.
         Conflict: another model became champion since the verdict; judge again.
@@ -99,8 +99,7 @@ def promote(
     release, previous = _registered(store, digest), releases.champion(store)
     if previous is not None and previous.digest == digest:
         return Promotion(release, previous, changed=False)
-    check_name(params, project, release)
-    folder = releases.model_folder(store, digest)
+    folder = fetched(params, project, release)
     if override:
         _demand(reason, "an override")
         expected = previous.digest if previous else None
@@ -109,14 +108,21 @@ def promote(
         expected = release.verdict["champion"]
     _approve(params, store, release, approved_by, reason)
     report = _smoke_test(params, project, store, release, folder, smoke, actor)
-    releases.compare_and_set(
-        store,
-        expected,
-        release,
-        action="override" if override else "promote",
-        actor=actor,
-        reason=reason or release.verdict["sentence"],
-    )
+    try:
+        releases.compare_and_set(
+            store,
+            expected,
+            release,
+            action="override" if override else "promote",
+            actor=actor,
+            reason=reason or release.verdict["sentence"],
+        )
+    except Conflict:
+        reigning = releases.champion(store)
+        if reigning is None or reigning.digest != digest:
+            raise
+        # Somebody else made it champion meanwhile, and sees to the alias.
+        return Promotion(release, reigning, changed=False, smoke=report)
     align(params, project, store)
     return Promotion(release, previous, changed=True, smoke=report)
 
@@ -150,8 +156,7 @@ def rollback(
     target = _rollback_target(store, current, version)
     if target.digest == current.digest:
         return Promotion(target, current, changed=False)
-    check_name(params, project, target)
-    folder = releases.model_folder(store, target.digest)
+    folder = fetched(params, project, target)
     report = _smoke_test(params, project, store, target, folder, smoke, actor)
     releases.compare_and_set(
         store, current.digest, target, action="rollback", actor=actor, reason=reason
@@ -169,11 +174,15 @@ def reconcile(params: Params, project: Path, *, smoke: Smoke) -> Reconciliation:
     Raises:
         ValueError: the champion is registered under another name than `register.model_name`.
     """
-    repair(params, project)
     store, name = releases.open_store(project), params.register_.model_name
-    champion, marked = releases.champion(store), registry.alias(project, name)
+    while True:
+        repair(params, project)
+        champion, marked = releases.champion(store), registry.alias(project, name)
+        # Else somebody's promotion is on its way, and what stands there was not asked for by hand.
+        if is_aligned(store):
+            break
     asked = None if marked is None else marked.number
-    if asked == (None if champion is None else champion.version):
+    if asked == shown(params, project, champion):
         return Reconciliation("in step", asked, champion, "alias and journal agree")
     try:
         if marked is None:

@@ -92,7 +92,7 @@ def register(
                 metrics={} if same else _metrics(judged, report),
                 tags=facts,
             )
-        if known is not None and same:
+        if known is not None and same and version is not None:
             return Registration(known, created=False)
         release = _record(store, project, made, judged)
     return Registration(release, created=version is None)

@@ -23,7 +23,7 @@ from mlflow.types.schema import Array, ColSpec, DataType, Object, Property, Sche
 from mlflow.utils.file_utils import local_file_uri_to_path
 from mlflow.utils.mlflow_tags import MLFLOW_MODEL_VERSIONS
 
-from tasks.tracking import ARTIFACTS, MAX_DIGEST, UI, RunLog, open_tracking, tracking_uri
+from tasks.tracking import ARTIFACTS, MAX_DIGEST, RunLog, open_tracking, tracking_uri
 
 CHAMPION = "champion"
 MODEL_FOLDER = "model"
@@ -35,6 +35,8 @@ _CODE = Path(__file__).with_name("chat_model.py")
 _REQUIREMENTS = ("mlflow", "torch", "transformers", "safetensors")
 _EXAMPLE = {"messages": [{"role": "user", "content": "Hello, how are you?"}], "max_tokens": 32}
 _DIGEST_TAG = "digest"
+_MAX_DESCRIPTION = 5_000
+"""Characters: MLflow's column in Postgres and MySQL; SQLite counts none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +138,7 @@ def refresh_version(
             shutil.copyfile(path, Path(scratch) / file_name)
         client.log_model_artifacts(version.model_id, scratch)
     _log_metrics(client, version.model_id, version.run_id, metrics)
-    client.update_model_version(name, str(version.number), description=card)
+    client.update_model_version(name, str(version.number), description=_description(card))
     tag_version(project, name, version.number, tags)
 
 
@@ -187,29 +189,32 @@ def version_of(project: Path, name: str, digest: str) -> Version | None:
     return min((_version(client, e) for e in found), key=lambda v: v.number, default=None)
 
 
-def alias(project: Path, name: str, of: str = CHAMPION) -> Version | None:
-    """The version that carries the alias, or None."""
+def was_deleted(project: Path, name: str, digest: str) -> bool:
+    """Whether MLflow knows the registered model, and none of its models has this digest."""
+    client, _ = open_tracking(project)
+    if client.search_model_versions(f"tags.`{_DIGEST_TAG}` = '{digest}'"):
+        return False
+    return bool(client.search_registered_models(f"name = '{name}'"))
+
+
+def alias(project: Path, name: str) -> Version | None:
+    """The version that carries the champion's alias, or None."""
     client, _ = open_tracking(project)
     try:
-        return _version(client, client.get_model_version_by_alias(name, of))
+        return _version(client, client.get_model_version_by_alias(name, CHAMPION))
     except MlflowException as error:
         if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
             return None
         raise
 
 
-def set_alias(project: Path, name: str, number: int | None, to: str = CHAMPION) -> None:
-    """Move the alias to a version, or take it away."""
+def set_alias(project: Path, name: str, number: int | None) -> None:
+    """Move the champion's alias to a version, or take it away."""
     client, _ = open_tracking(project)
     if number is None:
-        client.delete_registered_model_alias(name, to)
+        client.delete_registered_model_alias(name, CHAMPION)
     else:
-        client.set_registered_model_alias(name, to, str(number))
-
-
-def version_link(name: str, number: int, address: str = UI) -> str:
-    """Where MLflow's UI at `address` shows the version."""
-    return f"{address}/#/models/{name}/versions/{number}"
+        client.set_registered_model_alias(name, CHAMPION, str(number))
 
 
 def _download(project: Path, source: str, to: Path) -> Path:
@@ -219,8 +224,13 @@ def _download(project: Path, source: str, to: Path) -> Path:
 
 
 def _remove_unfinished(client: Any, experiment: str, digest: str) -> None:
-    """What a killed registration of this model left: weights that no version points to."""
+    """What a killed registration of this model left: weights that no version ever pointed to.
+
+    Those of a version that was deleted, or has another name, the release store may still know.
+    """
     for logged in client.search_logged_models([experiment], f"tags.`{_DIGEST_TAG}` = '{digest}'"):
+        if MLFLOW_MODEL_VERSIONS in logged.tags:
+            continue
         if urllib.parse.urlparse(logged.artifact_location).scheme in ("", "file"):
             shutil.rmtree(local_file_uri_to_path(logged.artifact_location), ignore_errors=True)
         client.delete_logged_model(logged.model_id)
@@ -316,11 +326,19 @@ def _create_version(
             f"models:/{model_id}",
             run_id,
             tags=dict(tags),
-            description=card,
+            description=_description(card),
             # A server takes no source that is not named as the model's own.
             model_id=model_id,
         )
     return int(entry.version)
+
+
+def _description(card: str) -> str:
+    """As many lines of the card as MLflow's databases hold; whole it lies among the files."""
+    if len(card) <= _MAX_DESCRIPTION:
+        return card
+    more = f"\n\nMore in {CARD} among the files.\n"
+    return card[: card.rindex("\n", 0, _MAX_DESCRIPTION - len(more))] + more
 
 
 def _version(client: Any, entry: Any) -> Version:

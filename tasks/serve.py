@@ -153,7 +153,7 @@ def _listen(host: str, port: int) -> socket.socket:
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         return socket.create_server((host, port), family=family)
-    except socket.gaierror as error:
+    except (socket.gaierror, UnicodeError) as error:
         raise ValueError(f"serve.host: `{host}` is no address of this machine: {error}") from None
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
@@ -183,9 +183,20 @@ def _champion(project: Path, name: str) -> Callable[[], Served | None]:
         release = releases.champion(store)
         if release is None:
             return None
+        if not release.folder.is_dir():
+            _fetch(project, name, release.digest)
         return Served(name, str(release.version), release.digest, release.folder)
 
     return resolve
+
+
+def _fetch(project: Path, name: str, digest: str) -> None:
+    """Bring a version's files from MLflow's server, where another machine registered it."""
+    from tasks import registry  # noqa: PLC0415 - brings MLflow, which a server does without
+
+    version = registry.version_of(project, name, digest)
+    if version is not None:
+        registry.version_folder(project, version)
 
 
 def _free_port() -> int:

@@ -113,6 +113,21 @@ def _chain(path: list[int], vocabulary_size: int, positions: int) -> LlamaForCau
     return model
 
 
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A real Prefect server with a database of its own, for the flows of this process; its URL."""
+    # Imported here: most tests need no Prefect, whose import takes seconds.
+    from prefect.settings import PREFECT_API_URL
+
+    from flows.prefect_server import prefect_server
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("PREFECT_API_URL", raising=False)
+        patch.setenv("PREFECT_HOME", str(tmp_path_factory.mktemp("prefect")))
+        with prefect_server(Path(os.environ["PREFECT_HOME"])):
+            yield str(PREFECT_API_URL.value())
+
+
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Callable[[int], Path]]:
     """A file system of so many kilobytes; asked again, the same one of another size."""

@@ -134,13 +134,17 @@ def succeed(project: Path, *words: str, **more: str) -> str:
     return done.stdout + done.stderr
 
 
+def perennial_run(project: Path, server: str) -> str:
+    return succeed(project, "perennial", "run", PREFECT_API_URL=server)
+
+
 def ran(output: str) -> list[str]:
     return [line.split("'")[1] for line in output.splitlines() if line.startswith("Running stage")]
 
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project after its first `perennial run`."""
+    """A project after its first `perennial run`, which had a server of its own."""
     folder = new_project(tmp_path_factory.mktemp("pipeline") / "project")
     output = succeed(folder, "perennial", "run")
     assert "v1 (new) is the new champion" in output, output
@@ -193,9 +197,9 @@ def test_the_champion_answers_a_chat_through_mlflow(project: Path) -> None:
     assert not [p for p in pickles if "encoded" not in p.parts and "memory" not in p.parts], pickles
 
 
-def test_a_second_run_runs_nothing_and_registers_nothing(project: Path) -> None:
+def test_a_second_run_runs_nothing_and_registers_nothing(project: Path, server: str) -> None:
     before = (project / "dvc.lock").read_bytes()
-    output = succeed(project, "perennial", "run")
+    output = perennial_run(project, server)
     assert "Nothing was stale" in output
     assert "v1 is champion" in output
     assert (project / "dvc.lock").read_bytes() == before
@@ -203,20 +207,23 @@ def test_a_second_run_runs_nothing_and_registers_nothing(project: Path) -> None:
 
 
 def test_dvc_alone_reaches_the_same_verdict_and_then_the_flow_runs_nothing(
-    project: Path, tmp_path: Path
+    project: Path, server: str, tmp_path: Path
 ) -> None:
-    clone = new_project(tmp_path / "clone")
+    """All stages of the second domain anew, in a project that has no release."""
+    kept = shutil.ignore_patterns("mlflow.db*", "mlruns", "releases.db*", ".prefect")
+    other = shutil.copytree(project, tmp_path / "other", symlinks=True, ignore=kept)
     # Python reads sitecustomize first: in this environment nothing can import Prefect.
     blocked = tmp_path / "blocked" / "prefect"
     blocked.mkdir(parents=True)
     (blocked / "__init__.py").write_text("raise ImportError('Prefect was imported')\n")
-    output = succeed(clone, "dvc", "repro", PYTHONPATH=str(blocked.parent))
-    assert len(ran(output)) == 14
+    anew = ("--force", "--downstream", "ingest@kitchen")
+    output = succeed(other, "dvc", "repro", *anew, PYTHONPATH=str(blocked.parent))
+    assert len(ran(output)) == len(STAGES) + 2
     same = ("verdict", "sentence", "candidate", "champion", "exam_digest", "rules", "metrics")
-    assert [verdict(clone)[key] for key in same] == [verdict(project)[key] for key in same]
-    locks = [yaml.safe_load((p / "dvc.lock").read_text()) for p in (clone, project)]
+    assert [verdict(other)[key] for key in same] == [verdict(project)[key] for key in same]
+    locks = [yaml.safe_load((p / "dvc.lock").read_text()) for p in (other, project)]
     assert locks[0]["stages"]["gate"]["deps"] == locks[1]["stages"]["gate"]["deps"]
-    output = succeed(clone, "perennial", "run")
+    output = perennial_run(other, server)
     assert "Nothing was stale" in output
     assert "v1 (new) is the new champion" in output
 
@@ -235,10 +242,10 @@ def test_editing_the_gates_reruns_the_gate_and_what_its_verdict_changes(project:
     succeed(project, "dvc", "repro")
 
 
-def test_editing_the_card_reruns_the_report_only(project: Path) -> None:
+def test_editing_the_card_reruns_the_report_only(project: Path, server: str) -> None:
     style = project / "dialogue" / "card" / "style.css"
     style.write_text(style.read_text() + "h1 { letter-spacing: 0.01em; }\n")
-    output = succeed(project, "perennial", "run")
+    output = perennial_run(project, server)
     assert "1 stages ran" in output, output
     assert "v1 is champion" in output, output
     assert "Report card: reports/card.html" in output, output
@@ -261,12 +268,12 @@ def test_the_report_card_is_found_on_disk_and_with_the_version(project: Path) ->
     assert stored.read_text() == page
 
 
-def test_a_third_domain_runs_only_its_own_stages(project: Path) -> None:
+def test_a_third_domain_runs_only_its_own_stages(project: Path, server: str) -> None:
     params = yaml.safe_load((project / "params.yaml").read_text())
     params["curriculum"]["music"] = {"after": "kitchen"}
     params["ingest"]["sources"]["music"] = source("music")
     (project / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
-    output = succeed(project, "perennial", "run")
+    output = perennial_run(project, server)
     lock = yaml.safe_load((project / "dvc.lock").read_text())["stages"]
     assert lock["evaluate@music"]["params"]["params.yaml"]["curriculum.music"]["against"]
     assert f"{len(STAGES) + 2} stages ran" in output, output
@@ -281,16 +288,18 @@ def test_a_third_domain_runs_only_its_own_stages(project: Path) -> None:
     assert all(rule["champion_value"] is not None for rule in compared)
 
 
-def test_a_failed_expectation_stops_its_chain_and_leaves_its_report(project: Path) -> None:
+def test_a_failed_expectation_stops_its_chain_and_leaves_its_report(
+    project: Path, server: str
+) -> None:
     shutil.rmtree(project / "reports" / "validate" / "music")
     write_source(project, "music", number=5)
     before = (project / "models" / "music" / "manifest.json").read_bytes()
-    done = command(project, "perennial", "run")
+    done = command(project, "perennial", "run", PREFECT_API_URL=server)
     assert done.returncode == 2, done.stdout + done.stderr
     assert "error: validate@music: music:" in done.stderr, done.stderr
     assert list((project / "reports" / "validate" / "music").rglob("*.html"))
     assert (project / "models" / "music" / "manifest.json").read_bytes() == before
     write_source(project, "music")
-    output = succeed(project, "perennial", "run")
+    output = perennial_run(project, server)
     assert "finetune@music started" not in output, output
     assert "v2 is champion" in output, output

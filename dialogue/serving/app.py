@@ -54,8 +54,7 @@ class Server:
         self.metrics.watch(lambda: self.engine.num_waiting, lambda: self.engine.num_running)
 
     def _record(self, job: Job, answer: Answer) -> None:
-        if answer.text or answer.finish_reason != "cancelled":
-            self.store.add_answer(answer)
+        self.store.add_answer(answer)
         self.metrics.answered(job, answer)
 
 

@@ -163,6 +163,8 @@ class Engine:
             job = self._running[key]
             assert job.reply is not None
             job.say(job.reply.push(token))
+            if job.reply.finish_reason == "stop":
+                job.was_cut = token not in special_ids(self._writer.tokenizer)
         self._leave(key for key, job in self._running.items() if _ended(job))
 
     def _leave(self, keys: Iterable[int]) -> None:

@@ -69,6 +69,8 @@ class Job:
     """From the question to the first text."""
     num_prompt_tokens: int = 0
     reply: Reply | None = None
+    was_cut: bool = False
+    """Whether a stop string ended the reply."""
 
     def cancel(self) -> None:
         """Nobody listens any more: the reply ends after the token being chosen."""
@@ -103,8 +105,13 @@ class Job:
             conversation=self.question.conversation,
             history=self.question.history,
             text="" if self.reply is None else self.reply.text,
-            finish_reason=(self.reply and self.reply.finish_reason) or "cancelled",
+            finish_reason=self._finish_reason(),
             num_prompt_tokens=self.num_prompt_tokens,
             num_tokens=0 if self.reply is None else self.reply.num_tokens,
             seconds=time.monotonic() - self.submitted,
         )
+
+    def _finish_reason(self) -> str:
+        if self.was_cut:
+            return "stop_string"
+        return (self.reply and self.reply.finish_reason) or "cancelled"

@@ -182,12 +182,17 @@ def completion(answer: Answer, created: int) -> dict[str, Any]:
     choice = {
         "index": 0,
         "message": {"role": "assistant", "content": answer.text, "refusal": None},
-        "finish_reason": answer.finish_reason,
+        "finish_reason": finish_reason(answer),
         "logprobs": None,
     }
     head = _head(answer.id, "chat.completion", created, f"{answer.model}@{answer.version}")
     fingerprint = {"system_fingerprint": answer.digest[:12]}
     return {**head, **fingerprint, "choices": [choice], "usage": usage(answer)}
+
+
+def finish_reason(answer: Answer) -> str:
+    """Why the reply ended, as OpenAI tells it: a stop string is no reason of its own."""
+    return "stop" if answer.finish_reason == "stop_string" else answer.finish_reason
 
 
 def chunk(

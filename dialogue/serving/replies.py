@@ -18,6 +18,7 @@ from dialogue.serving.protocol import (
     ChatRequest,
     chunk,
     completion,
+    finish_reason,
     model_not_found,
     usage_chunk,
 )
@@ -92,7 +93,7 @@ async def _sse(asked: ChatRequest, job: Job, events: asyncio.Queue[Event]) -> As
                 yield _data(_fault(failed).body)
                 return
             case Answer() as answer:
-                yield _data(chunk(job.id, label, created, {}, answer.finish_reason))
+                yield _data(chunk(job.id, label, created, {}, finish_reason(answer)))
                 if asked.stream_options is not None and asked.stream_options.include_usage:
                     yield _data(usage_chunk(answer, label, created))
                 yield "data: [DONE]\n\n"

@@ -15,6 +15,7 @@ from dialogue.records import Turn
 
 Opinion = Literal["up", "down"]
 
+_DAMAGED = (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT)
 _TABLES = """
 CREATE TABLE IF NOT EXISTS replies (
     sequence INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -65,7 +66,8 @@ class Answer:
     """A reply as it was served: to what, by which model, and how long it took.
 
     `history` is what the model was asked to continue; `user` and `conversation` are whatever the
-    client calls them. `finish_reason` is `stop`, `length`, or `cancelled` where the client left.
+    client calls them. `finish_reason` is `stop`, `length`, `stop_string` where one that the client
+    gave cut the reply off, or `cancelled` where the client left.
     """
 
     id: str
@@ -121,16 +123,18 @@ class ReplyStore:
             self._connection.execute("PRAGMA foreign_keys = ON")
             self._connection.executescript(_TABLES)
         except sqlite3.Error as error:
-            raise ValueError(
-                f"{path}: cannot be used for feedback: {error}; move it away"
-            ) from None
+            damaged = error.sqlite_errorcode & 0xFF in _DAMAGED
+            mend = "move it away" if damaged else "see that it can be read and written"
+            raise ValueError(f"{path}: cannot be used for feedback: {error}; {mend}") from None
 
     def add_answer(self, answer: Answer) -> None:
-        """Keep a served reply.
+        """Keep a served reply; one that was cancelled before it said anything is none.
 
         Raises:
             OSError: it could not be written, for want of space or otherwise.
         """
+        if answer.finish_reason == "cancelled" and not answer.text:
+            return
         messages = [{"role": turn.role, "content": turn.text} for turn in answer.history]
         kept = {"messages": json.dumps(messages, ensure_ascii=False)}
         row = tuple(kept.get(name) or getattr(answer, name) for name in _COLUMNS)

@@ -97,6 +97,19 @@ def test_the_same_dialogue_counts_once(service: Service) -> None:
     assert service.harvest().reasons == {"the same dialogue is kept already": 1}
 
 
+def test_what_the_cap_refuses_is_in_nobodys_way(service: Service) -> None:
+    """Neither the same dialogue of somebody else, nor a beginning of it."""
+    first = service.say("hi", "hello", user="ann")
+    service.say("hey", "hello there", user="ann")
+    service.say("how are you?", "fine", user="ann")
+    service.say("how are you?", "fine", "good", "indeed", user="ann")
+    same = service.say("hey", "hello there", user="bob")
+    beginning = service.say("how are you?", "fine", user="eve")
+    found = service.harvest(max_per_user=1)
+    assert kept(found) == [first, same, beginning]
+    assert found.reasons == {"more than 1 of one user": 3}
+
+
 def test_a_dialogue_with_a_disliked_reply_is_set_aside(service: Service) -> None:
     service.say("hi", "go away", thumb="down")
     service.say("hi", "go away", "sorry?", "hello there")

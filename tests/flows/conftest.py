@@ -1,34 +1,15 @@
-"""One Prefect server for all flow tests, and throw-away projects for DVC."""
+"""Throw-away projects for DVC."""
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from flows.prefect_server import prefect_server
-
 MakeProject = Callable[[str], Path]
-
-
-@pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """A real Prefect server with a database of its own."""
-    home = tmp_path_factory.mktemp("prefect")
-    before = os.environ.get("PREFECT_API_URL"), os.environ.get("PREFECT_HOME")
-    os.environ.pop("PREFECT_API_URL", None)
-    os.environ["PREFECT_HOME"] = str(home)
-    with prefect_server(home):
-        yield
-    for name, value in zip(("PREFECT_API_URL", "PREFECT_HOME"), before, strict=True):
-        if value is None:
-            os.environ.pop(name, None)
-        else:
-            os.environ[name] = value
 
 
 @pytest.fixture

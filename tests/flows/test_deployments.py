@@ -8,16 +8,15 @@ import sys
 from pathlib import Path
 
 from prefect.client.orchestration import get_client
-from prefect.settings import PREFECT_API_URL
 
 ROOT = Path(__file__).parents[2]
 
 
-def test_deploy_all_is_accepted(server: None, tmp_path: Path) -> None:
+def test_deploy_all_is_accepted(server: str, tmp_path: Path) -> None:
     """From another folder, too: the worker finds the project, not whoever asked for it."""
     environment = {
         **os.environ,
-        "PREFECT_API_URL": PREFECT_API_URL.value() or "",
+        "PREFECT_API_URL": server,
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         "PWD": str(tmp_path),
     }

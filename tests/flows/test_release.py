@@ -69,6 +69,25 @@ def test_a_candidate_that_cannot_be_judged_again_now_waits_too(
     assert door.release() == busy
 
 
+STALE = """
+stages:
+  report:
+    cmd: touch card.html
+    outs: [card.html]
+"""
+
+
+def test_what_is_stale_is_not_released(
+    make_project: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copy(ROOT / "params.yaml", make_project(STALE))
+    monkeypatch.setattr(door, "reconcile", lambda *_, **__: IN_STEP)
+    monkeypatch.setattr(door, "register", lambda *_, **__: pytest.fail("it was registered"))
+    ended = door.release()
+    assert ended["outcome"] == "stale"
+    assert "`perennial run` judges anew" in ended["reason"]
+
+
 @pytest.mark.usefixtures("project")
 def test_what_became_of_an_alias_that_was_moved_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     granted = Reconciliation("promoted", 1, None, "the board wants it")

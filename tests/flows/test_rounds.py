@@ -164,11 +164,15 @@ def test_only_numbered_rounds_are_feedback(project: Path) -> None:
         del settings["curriculum"]["feedback_1"]
     params = load_params(project / "params.yaml")
     assert params.candidate == "feedback_forms"
-    assert not rounds.is_under_way(project, params, feedback_graph("feedback_forms", "gate"))
+    assert rounds.next_feedback_round(params) == "feedback_2", "the first was declined"
+    assert rounds.feedback_sources(project, params, params.ingest.sources) == []
+    (project / "feedback").mkdir()
+    (project / "feedback" / "feedback_1.jsonl").touch()
+    assert rounds.feedback_sources(project, params, params.ingest.sources) == sources
 
 
 def test_a_round_that_is_stale_is_under_way(project: Path) -> None:
-    assert not under_way(project, "gate"), "another domain is not a round of feedback"
+    assert under_way(project, "gate"), "whatever is to be judged is judged first"
     append(project, "feedback_1")
     assert under_way(project, "gate")
 
@@ -227,7 +231,7 @@ def feedback_graph(domain: str, *stale: str) -> Graph:
 
 def under_way(project: Path, *stale: str) -> bool:
     params = load_params(project / "params.yaml")
-    return rounds.is_under_way(project, params, feedback_graph(params.candidate, *stale))
+    return rounds.is_under_way(project, feedback_graph(params.candidate, *stale))
 
 
 def judge(project: Path, verdict: str) -> None:

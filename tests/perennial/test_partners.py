@@ -84,6 +84,9 @@ def test_a_server_of_another_kind_is_one_line(body: bytes) -> None:
     [
         (b"", "the reply broke off"),
         (b'data: {"error": {"message": "the model failed"}}\n\n', "the model failed"),
+        (b'data: {"error": "overloaded"}\n\n', 'said what is no chat: {"error": "overloaded"}'),
+        (b'data: {"choices": []}\n\n', "said what is no chat"),
+        (b"data: {half\n\n", "said what is no chat: {half"),
     ],
 )
 def test_a_reply_that_breaks_off_says_so(stream: bytes, said: str) -> None:

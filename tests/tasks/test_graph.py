@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
-from tasks.graph import check_project, read_graph
+from tasks.graph import ProjectBusy, check_project, read_graph
 
 STAGES = """
 stages:
@@ -101,6 +104,22 @@ def test_a_list_of_readers_that_a_full_disk_cut_off_is_in_nobodys_way(
     assert read_graph(project) == before
     dvc(project, "repro")
     assert not read_graph(project).stale
+
+
+def test_a_number_that_another_process_has_since_is_in_nobodys_way(project: Path) -> None:
+    """As after a restart of the machine: what wrote the list was killed."""
+    before = read_graph(project)
+    entry = {"pid": os.getpid(), "cmd": "dvc repro"}
+    path, base = project / ".dvc" / "tmp" / "rwlock", str(project / "base.txt")
+    path.write_text(json.dumps({"write": {base: entry}}))
+    with pytest.raises(ProjectBusy):
+        read_graph(project)
+    path.write_text(json.dumps({"write": {base: entry}, "read": {base: [entry]}}))
+    yesterday = time.time() - 86_400
+    os.utime(path, (yesterday, yesterday))
+    assert read_graph(project) == before
+    assert str(os.getpid()) not in path.read_text()
+    dvc(project, "repro")
 
 
 def test_a_graph_that_dvc_cannot_read_is_one_line(project: Path) -> None:

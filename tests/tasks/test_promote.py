@@ -4,7 +4,7 @@ import json
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ import pytest
 
 from dialogue.config import Params, load_params
 from tasks import promote as module
-from tasks import registry, releases
+from tasks import registry, releases, tracking
 from tasks._alias import repair
 from tasks.promote import (
     INFRASTRUCTURE,
@@ -349,6 +349,47 @@ def test_a_request_with_an_override_and_a_reason_is_granted(world: World) -> Non
         "MLflow UI",
         "the board wants it",
     )
+
+
+def test_a_version_that_was_deleted_in_mlflow_is_in_nobodys_way(world: World) -> None:
+    first = world.registered(1)
+    world.promote(first)
+    client, _ = tracking.open_tracking(world.path)
+    client.delete_model_version(NAME, "1")
+    answer = reconcile(world.params, world.path, smoke=world.smoke)
+    assert (answer.outcome, world.champion) == ("in step", first)
+    second = world.registered(2, champion=first)
+    world.promote(second)
+    assert world.champion == world.alias == second
+    with pytest.raises(ValueError, match="v1: its version was deleted in MLflow"):
+        world.rollback()
+    assert world.champion == world.alias == second
+
+
+def test_a_champion_that_was_deleted_in_mlflow_is_registered_anew(world: World) -> None:
+    first = world.registered(1)
+    world.promote(first)
+    client, _ = tracking.open_tracking(world.path)
+    client.delete_model_version(NAME, "1")
+    assert world.registered(1) == first
+    assert not world.promote(first).changed
+    reconcile(world.params, world.path, smoke=world.smoke)
+    reigning = releases.champion(releases.open_store(world.path))
+    assert reigning is not None
+    assert (reigning.name, world.alias) == ("v2", first)
+    assert releases.model_folder(releases.open_store(world.path), first) == reigning.folder
+
+
+def test_who_promotes_what_somebody_else_just_did_has_what_they_wanted(world: World) -> None:
+    digest = world.registered(1)
+
+    def meanwhile(folder: Path) -> Mapping[str, object]:
+        world.promote(digest)
+        return dict(world.smoke(folder))
+
+    assert not world.promote(digest, smoke=meanwhile).changed
+    assert world.champion == world.alias == digest
+    assert world.actions == ["promote", "align"]
 
 
 @pytest.mark.parametrize("taken", [False, True], ids=["unknown name", "another model's name"])

@@ -248,6 +248,18 @@ def test_a_killed_registration_is_completed(project: Any, params: Params) -> Non
     assert sum(path.name == "model.safetensors" for path in project.path.rglob("mlruns/**/*")) == 1
 
 
+def test_a_candidate_under_a_new_name_keeps_its_weights(project: Any, params: Params) -> None:
+    files = project.candidate(1)
+    first = register(params, project.path, **files.paths).release
+    named = params.register_.model_copy(update={"model_name": "other"})
+    again = register(
+        params.model_copy(update={"register_": named}), project.path, **files.paths
+    ).release
+    assert verify_manifest(first.folder) == verify_manifest(again.folder) == files.digest
+    store = releases.open_store(project.path)
+    assert releases.model_folder(store, files.digest) == again.folder != first.folder
+
+
 def test_a_version_that_the_release_store_does_not_know_is_recorded(
     project: Any, params: Params
 ) -> None:

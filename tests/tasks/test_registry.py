@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -20,8 +21,9 @@ import pytest
 from dialogue.config import Params
 from dialogue.manifest import verify_manifest
 from tasks import registry, releases
-from tasks.promote import Refused, promote, reconcile
+from tasks.promote import Refused, promote, reconcile, rollback
 from tasks.register import register
+from tasks.serve import to_be_served
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*Any type hint is inferred:UserWarning")
 
@@ -68,6 +70,16 @@ def _answers(url: str) -> bool:
     return False
 
 
+def test_a_long_card_is_cut_at_a_line_where_databases_end() -> None:
+    card = "".join(f"line {number}\n" for number in range(1000))
+    shown = registry._description(card)
+    assert len(shown) <= 5000
+    kept, _, more = shown.partition("\n\n")
+    assert card.startswith(kept + "\n")
+    assert more == "More in README.md among the files.\n"
+    assert registry._description(card[:5000]) == card[:5000]
+
+
 def test_a_server_keeps_what_is_registered_judged_again_and_promoted(
     project: Any, params: Params, answers: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -96,6 +108,20 @@ def test_a_server_keeps_what_is_registered_judged_again_and_promoted(
         assert not register(params, project.path, **files.paths).created
         assert promoted()
         assert reconcile(params, project.path, smoke=answers).outcome == "in step"
+
+        # Another machine has the release store, and no files yet.
+        shutil.rmtree(project.path / "mlruns" / "fetched")
+        served = to_be_served(params, project=project.path, model_folder=None)
+        assert verify_manifest(served.folder) == files.digest
+        shutil.rmtree(project.path / "mlruns" / "fetched")
+        second = project.candidate(2, champion=files.digest)
+        register(params, project.path, **second.paths)
+        assert promote(
+            params, project.path, digest=second.digest, smoke=answers, actor="ana"
+        ).changed
+        shutil.rmtree(project.path / "mlruns" / "fetched")
+        back = rollback(params, project.path, smoke=answers, actor="ana", reason="it swears")
+        assert verify_manifest(back.release.folder) == files.digest
         marked = registry.alias(project.path, NAME)
         champion = releases.champion(releases.open_store(project.path))
         assert marked is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import threading
@@ -140,6 +141,22 @@ def test_lengths_and_stop_strings(patient: httpx.Client) -> None:
     )
     stopped = chat(patient, stop=[" "]).json()["choices"][0]
     assert (stopped["message"]["content"], stopped["finish_reason"]) == ("Hé", "stop")
+
+
+def test_what_a_stop_string_cut_off_is_kept_as_no_whole_reply(
+    client: httpx.Client, tmp_path: Path
+) -> None:
+    """The client is told as OpenAI tells it; nothing is to be learned of half a reply."""
+    whole, cut = (chat(client, stop=[stop]).json()["id"] for stop in ("never said", " "))
+    streamed = events(chat(client, stop=[" "], stream=True))
+    assert streamed[-1]["choices"][0]["finish_reason"] == "stop"
+    with contextlib.closing(replies(tmp_path)) as store:
+        kept = [store.answer(key) for key in (whole, cut, streamed[-1]["id"])]
+    assert [answer and answer.finish_reason for answer in kept] == [
+        "stop",
+        "stop_string",
+        "stop_string",
+    ]
 
 
 def test_what_openai_clients_send_is_understood(patient: httpx.Client) -> None:

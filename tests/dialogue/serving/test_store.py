@@ -19,7 +19,9 @@ ROOT = Path(__file__).parents[3]
 TEXT = st.text(st.characters(exclude_categories=("Cs",)))
 
 
-def answer(reply_id: str = "r1", text: str = "hi", said: str = "hello") -> Answer:
+def answer(
+    reply_id: str = "r1", text: str = "hi", said: str = "hello", finish_reason: str = "stop"
+) -> Answer:
     return Answer(
         id=reply_id,
         time=now(),
@@ -30,7 +32,7 @@ def answer(reply_id: str = "r1", text: str = "hi", said: str = "hello") -> Answe
         conversation="c1",
         history=(Turn("system", "be kind"), Turn("user", said)),
         text=text,
-        finish_reason="stop",
+        finish_reason=finish_reason,
         num_prompt_tokens=7,
         num_tokens=2,
         seconds=0.25,
@@ -145,8 +147,22 @@ def test_threads_and_processes_share_a_store(tmp_path: Path) -> None:
 def test_a_file_that_is_no_store_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "replies.sqlite"
     path.write_text("a diary\n" * 200)
-    with pytest.raises(ValueError, match=r"replies\.sqlite: cannot be used for feedback"):
+    with pytest.raises(ValueError, match=r"replies\.sqlite: cannot be used .* move it away"):
         ReplyStore(path)
+
+
+def test_what_cannot_be_opened_is_not_to_be_thrown_away(tmp_path: Path) -> None:
+    (tmp_path / "replies.sqlite").mkdir()
+    with pytest.raises(ValueError, match=r"cannot be used .* can be read and written"):
+        ReplyStore(tmp_path / "replies.sqlite")
+
+
+def test_what_was_cancelled_before_it_began_is_no_reply(tmp_path: Path) -> None:
+    store = ReplyStore(tmp_path / "replies.sqlite")
+    store.add_answer(answer("silent", text="", finish_reason="cancelled"))
+    store.add_answer(answer("empty", text=""))
+    assert [found.id for found in store.answers()] == ["empty"]
+    store.close()
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a file system to fill")
