@@ -70,7 +70,6 @@ $(STAMP): requirements.lock pyproject.toml
 	    || exit 2; \
 	  echo "setting up $(VENV) (once; some minutes) …"; \
 	  "$$python" -m venv $(VENV) || { rm -rf $(VENV); exit 2; }; }
-	@# What is never imported need not be compiled: that takes two minutes, and the rest is at its first use.
-	@$(VENV)/bin/python -m pip install --quiet --no-compile -r requirements.lock
+	@$(VENV)/bin/python -m pip install --quiet -r requirements.lock
 	@$(VENV)/bin/python -m pip install --quiet --no-deps -e .
 	@touch $@

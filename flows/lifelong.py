@@ -26,9 +26,10 @@ def lifelong() -> dict[str, Any]:
     A round that was begun and did not end is finished first; new feedback waits for the next one.
 
     Returns:
-        What `train` returned, under `release` what `release` did, and under `round` the round's
-        name; `{"round": None, "reason": …}` where there is too little feedback for a round, and
-        with `"outcome": "busy"` where another run is going on.
+        What `train` returned, under `release` what `release` did, under `round` the round's name,
+        and under `harvested` whether it was made now, of feedback; `{"round": None, "reason": …}`
+        where there is too little feedback for a round, and with `"outcome": "busy"` where another
+        run is going on.
 
     Raises:
         ValueError: there is no champion yet, its model is not the one on disk, or the feedback
@@ -39,7 +40,8 @@ def lifelong() -> dict[str, Any]:
     params = load_params(project / rounds.PARAMS)
     try:
         graph = current_graph(project, params)
-        if not rounds.is_under_way(project, graph):
+        harvested = not rounds.is_under_way(project, graph)
+        if harvested:
             _harvest(project, params, graph)
         trained = train()
     except TooLittle as little:
@@ -50,7 +52,7 @@ def lifelong() -> dict[str, Any]:
         return {"round": None, **trained}
     released = release(trained["pipeline"])
     candidate = load_params(project / rounds.PARAMS).candidate
-    return {"round": candidate, **trained, "release": released}
+    return {"round": candidate, "harvested": harvested, **trained, "release": released}
 
 
 def _harvest(project: Path, params: Params, graph: Graph) -> None:

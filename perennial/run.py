@@ -68,8 +68,13 @@ def run_command(
             raise ValueError(part["reason"])
     if ended.get("round", "") is None:
         console.print(ended["reason"], markup=False)
-    else:
-        print_summary(console, project, ended, time.monotonic() - start)
+        return
+    print_summary(console, project, ended, time.monotonic() - start)
+    if not ended.get("harvested", True):
+        console.print(
+            f"{ended['round']} was under way and came first; "
+            "`perennial run --feedback` makes a round of feedback when it has come to its end."
+        )
 
 
 def _nothing_to_do(project: Path, params: Params) -> dict[str, Any] | None:

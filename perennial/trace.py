@@ -68,7 +68,9 @@ def _print_lineage(console: Console, lineage: Lineage, project: Path) -> None:
     release, facts = lineage.release, lineage.facts
     _line(console, "version", f"{release.name}  {release.digest}")
     for entry in lineage.journal:
-        _line(console, "", f"{entry.time[:16]} {entry.action} by {entry.actor}: {entry.reason}")
+        lost = "" if entry.digest == release.digest else f"gave way to v{entry.version}: "
+        told = f"{lost}{entry.action} by {entry.actor}: {entry.reason}"
+        _line(console, "", f"{entry.time[:16]} {told}")
     _line(console, "verdict", release.verdict["sentence"])
     for name in ("judged_against", "exam_digest", "evidence_digest"):
         _line(console, "", f"{name} {facts.get(name, 'none')}")

@@ -10,7 +10,7 @@ from pathlib import Path
 from dialogue.digests import file_digest
 from tasks import registry, releases, tracking
 from tasks._model_card import Data, read_data
-from tasks.releases import Entry, Release
+from tasks.releases import MOVES, Entry, Release
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,7 @@ class Lineage:
     """Digests, commits and runs by what they are."""
     learned: tuple[Learned, ...]
     journal: tuple[Entry, ...]
+    """What happened to it, and who took its place."""
 
 
 def trace(project: Path, name: str, digest: str) -> Lineage:
@@ -44,13 +45,18 @@ def trace(project: Path, name: str, digest: str) -> Lineage:
         digest: the model's.
 
     Raises:
-        ValueError: no such model is registered.
+        ValueError: no such model is registered, or not in MLflow any more.
     """
     store = releases.open_store(project)
     release = releases.release_of(store, digest)
     version = registry.version_of(project, name, digest)
-    if release is None or version is None:
+    if release is None:
         raise ValueError(f"no registered model has the digest {digest}; see `perennial status`")
+    if version is None:
+        raise ValueError(
+            f"{release.name}: MLflow holds no version of it under the name {name}; it was deleted "
+            "there, or `register.model_name` was changed"
+        )
     client, _ = tracking.open_tracking(project)
     inputs = client.get_run(release.run_id).inputs.dataset_inputs
     return Lineage(
@@ -61,8 +67,12 @@ def trace(project: Path, name: str, digest: str) -> Lineage:
             for item in inputs
             if any(tag.value == "training" for tag in item.tags)
         ),
-        tuple(entry for entry in releases.journal(store) if entry.digest == digest),
+        tuple(entry for entry in releases.journal(store) if _concerns(entry, digest)),
     )
+
+
+def _concerns(entry: Entry, digest: str) -> bool:
+    return entry.digest == digest or (entry.action in MOVES and entry.previous == digest)
 
 
 def _learned(project: Path, domain: str, source: str) -> Learned:

@@ -111,7 +111,8 @@ def test_what_a_rejected_round_held_is_learned_with_the_next_new_dialogues(proje
 
     serve(project, "new")
     ended = loop.lifelong()
-    assert ended == {"round": "feedback_3", "pipeline": "run", "release": {"released": "run"}}
+    made = {"round": "feedback_3", "harvested": True}
+    assert ended == made | {"pipeline": "run", "release": {"released": "run"}}
     assert load_params(project / "params.yaml").curriculum["feedback_3"].after == "feedback_1"
     lines = (project / "feedback" / "feedback_3.jsonl").read_text().splitlines()
     assert [json.loads(line)["reply_id"] for line in lines] == ["new", "rejected"]
@@ -123,6 +124,7 @@ def test_a_round_that_nobody_released_is_released_first(project: Path) -> None:
     serve(project, "new")
     ended = loop.lifelong()
     assert (ended["round"], ended["release"]) == ("feedback_2", {"released": "run"})
+    assert not ended["harvested"]
     assert load_params(project / "params.yaml").candidate == "feedback_2"
 
 

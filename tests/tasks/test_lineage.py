@@ -28,6 +28,12 @@ def test_a_model_is_followed_to_its_verdict_its_run_and_its_data(
     assert found.release.verdict["verdict"] == "PROMOTE"
     assert found.facts["training_run"] == log.run_id
     assert found.journal[-1].reason == "better"
+    other = register(params, project.path, **project.candidate(2, files.digest).paths).release
+    moved = {"action": "override", "actor": "bob", "reason": "kinder"}
+    releases.compare_and_set(store, files.digest, other, **moved)
+    found = trace(project.path, params.register_.model_name, files.digest)
+    assert [entry.reason for entry in found.journal][-2:] == ["better", "kinder"]
+    assert (found.journal[-1].digest, found.journal[-1].previous) == (other.digest, files.digest)
     assert [each.domain for each in found.learned] == ["chitchat", "support", "assistant"]
     for each in found.learned:
         assert each.digest == file_digest(each.path)
