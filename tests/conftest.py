@@ -22,6 +22,8 @@ from dialogue.tokenization import train_tokenizer
 # of training took 27 s by one thread and 356 s by two. What the tests start inherits it.
 torch.set_num_threads(1)
 os.environ["OMP_NUM_THREADS"] = "1"
+# Hundreds of processes are started here, and each would compile the project anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 # No example fails by the clock: other processes share the cores.
 hypothesis.settings.register_profile("unhurried", deadline=None)
 hypothesis.settings.load_profile("unhurried")
