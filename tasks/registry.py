@@ -50,7 +50,6 @@ class Version:
     location: str
     """URI of the version's files: README.md, card.html, verdict.json, MLmodel, `model/`, …."""
     tags: Mapping[str, str]
-    aliases: tuple[str, ...]
 
 
 Metrics = Mapping[str, Mapping[str, float]]
@@ -350,7 +349,6 @@ def _version(client: Any, entry: Any) -> Version:
         model_id=entry.source.rpartition("/")[2],
         location=location,
         tags=dict(entry.tags),
-        aliases=tuple(entry.aliases),
     )
 
 

@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from perennial import app
 from perennial.doctor import _port
@@ -188,6 +189,18 @@ def test_a_profile_that_is_only_written_down(project: Path, name: str, said: str
     assert said in refused(perennial(project, "run"))
 
 
+def test_a_profile_fits_a_project_without_the_domains_of_the_default(project: Path) -> None:
+    path = project / "params.yaml"
+    params = yaml.safe_load(path.read_text())
+    params["ingest"]["sources"] = {"billing": params["ingest"]["sources"]["support"]}
+    params["curriculum"] = {"billing": {"after": "base"}}
+    path.write_text(yaml.safe_dump(params, sort_keys=False))
+    done = perennial(project, "profile", "tiny")
+    assert done.returncode == 0, done.stderr
+    assert list(yaml.safe_load(path.read_text())["ingest"]["sources"]) == ["billing"]
+    check_profile(project, "tiny")
+
+
 def test_values_of_ones_own_are_welcome_in_every_profile(project: Path) -> None:
     params = project / "params.yaml"
     params.write_text(params.read_text().replace("max_tokens: 192", "max_tokens: 160", 1))
@@ -237,6 +250,11 @@ def test_doctor_goes_on_where_a_store_cannot_be_used(project: Path) -> None:
     assert (
         "✗ mlflow       MLFLOW_TRACKING_URI: nothing answers at http://127.0.0.1:9" in done.stdout
     )
+
+
+def test_doctor_goes_on_where_a_host_cannot_be_a_name() -> None:
+    found = _port("a..b", 8100)
+    assert (found.state, found.mend) == ("missing", "correct `serve.host` in params.yaml")
 
 
 def test_doctor_says_what_the_system_says_of_a_port() -> None:

@@ -169,5 +169,15 @@ def test_a_damaged_graph_is_named(made: Path, tmp_path: Path) -> None:
             show("support")
 
 
+@pytest.mark.parametrize("left", ["", "stages: {}\n", "stages: [ingest]\n"])
+def test_a_graph_without_the_stages_is_named(made: Path, tmp_path: Path, left: str) -> None:
+    folder = shutil.copytree(made, tmp_path / "emptied")
+    (folder / "dvc.yaml").write_text(left)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        with pytest.raises(ValueError, match=r"^dvc\.yaml: a stage is missing; restore it"):
+            show("support")
+
+
 def test_help_has_an_example() -> None:
     assert "Example: perennial show support" in show("--help")
