@@ -70,6 +70,8 @@ $(STAMP): requirements.lock pyproject.toml
 	    || exit 2; \
 	  echo "setting up $(VENV) (once; some minutes) …"; \
 	  "$$python" -m venv $(VENV) || { rm -rf $(VENV); exit 2; }; }
-	@$(VENV)/bin/python -m pip install --quiet -r requirements.lock
+	@$(VENV)/bin/python -m pip install --quiet --no-compile -r requirements.lock
 	@$(VENV)/bin/python -m pip install --quiet --no-deps -e .
+	@echo "compiling what was installed, on every core …"
+	@$(VENV)/bin/python -m compileall -q -j 0 $(VENV)/lib >/dev/null || true  # templates are no code
 	@touch $@

@@ -31,6 +31,11 @@ hypothesis.settings.load_profile("unhurried")
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """How thorough the tests of killed training are."""
+    parser.addoption("--kills", type=int, default=5, help="SIGKILLs in each of them (default: 5)")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The pipeline, which takes the longest, first: with two workers the rest runs beside it."""
     items.sort(key=lambda item: item.get_closest_marker("pipeline") is None)

@@ -66,42 +66,6 @@ def ingest(project: Path, domain: str, **environment: str) -> subprocess.Complet
     return ask(project, "tasks.ingest", *words, **environment)
 
 
-@pytest.mark.parametrize(
-    ("how", "line"),
-    [
-        (lambda p: p["finetune"].update(stratgy="replay"), "`finetune.stratgy` is no setting"),
-        (lambda p: p["gate"].update(alpha="high"), "`gate.alpha` is 'high'"),
-        (lambda p: p["gate"].update(rules=[]), "`gate.rules`"),
-        (
-            lambda p: p["curriculum"]["chitchat"].update(after="assistant"),
-            "goes round in a circle",
-        ),
-        (
-            lambda p: p["curriculum"]["support"].update(after="bank"),
-            "`after: bank` names no domain",
-        ),
-    ],
-    ids=["unknown", "mistyped", "no rules", "cyclic", "unknown parent"],
-)
-def test_wrong_settings(project: Path, how: Change, line: str) -> None:
-    change(project, how)
-    assert line in said(ask(project, "perennial", "run"))
-
-
-def test_a_folder_that_is_not_the_project(tmp_path: Path) -> None:
-    assert "no dvc.yaml here" in said(ask(tmp_path, "perennial", "run"))
-
-
-def test_not_a_git_repository(project: Path) -> None:
-    shutil.rmtree(project / ".git")
-    assert "git init" in said(ask(project, "perennial", "run"))
-
-
-@pytest.mark.parametrize("command", [["chat"], ["serve"], ["rollback", "--reason", "x"]])
-def test_no_champion_yet(project: Path, command: list[str]) -> None:
-    assert "no champion yet" in said(ask(project, "perennial", *command))
-
-
 def test_a_port_in_use(project: Path, tiny_model: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

@@ -15,10 +15,9 @@ from dialogue.compilation import can_compile
 from dialogue.manifest import verify_manifest
 
 ROOT = Path(__file__).parents[2]
-KILLS = 20
 
 
-def play(scene: str, folder: Path, kills: int = KILLS) -> dict[str, Any]:
+def play(scene: str, folder: Path, kills: int = 0) -> dict[str, Any]:
     done = subprocess.run(
         [sys.executable, "-m", "tests.tasks.attempts", scene, str(folder), str(kills)],
         cwd=ROOT,
@@ -52,10 +51,16 @@ def folder(tmp_path: Path, tiny_model: Path) -> Path:
     return tmp_path
 
 
+@pytest.fixture
+def kills(pytestconfig: pytest.Config) -> int:
+    number: int = pytestconfig.getoption("kills")
+    return number
+
+
 @pytest.mark.parametrize("stage", ["pretrain", "finetune"])
-def test_killed_at_random_steps(folder: Path, stage: str) -> None:
-    facts = play(stage, folder)
-    assert len(facts["first_steps"]) == KILLS + 1
+def test_killed_at_random_steps(folder: Path, stage: str, kills: int) -> None:
+    facts = play(stage, folder, kills)
+    assert len(facts["first_steps"]) == kills + 1
     assert facts["first_steps"][0] == 1
     assert all(step > 1 for step in facts["first_steps"][1:]), "a run began anew"
     assert len(curve(folder / "killed")) == facts["num_steps"]
@@ -69,8 +74,8 @@ def test_a_compiled_run_killed_at_random_steps(folder: Path) -> None:
     assert_equal_ends(folder)
 
 
-def test_killed_while_saving(folder: Path) -> None:
-    assert play("saving", folder)["inside"] == KILLS
+def test_killed_while_saving(folder: Path, kills: int) -> None:
+    assert play("saving", folder, kills)["inside"] == kills
     assert_equal_ends(folder)
 
 
