@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from transformers import PreTrainedModel
 
@@ -14,6 +15,7 @@ from dialogue.forward import decoder_layers, frozen_layers
 from dialogue.llama import oddity
 from dialogue.model import Precision, choose_precision
 from dialogue.packing import Plan
+from dialogue.repeats import first_alike
 from dialogue.shards import Shard
 
 _COMPILING_PAYS = 3e13
@@ -33,9 +35,26 @@ class Chosen:
 
 
 def choose(
-    model: PreTrainedModel, examples: Shard, plan: Plan, settings: Training, device: torch.device
+    model: PreTrainedModel,
+    examples: Shard,
+    plan: Plan,
+    settings: Training,
+    device: torch.device,
+    num_read: int = 0,
 ) -> Chosen:
-    """By what the model, the machine and the plan are, never by a clock: a resumed run agrees."""
+    """By what the model, the machine and the plan are, never by a clock: a resumed run agrees.
+
+    Args:
+        model: its parameters' `requires_grad` says what learns.
+        examples: what the run trains on.
+        plan: in which order.
+        settings: the run's `training` section.
+        device: where it trains.
+        num_read: how many examples a teacher reads besides, through the same frozen layers.
+
+    Raises:
+        ValueError: a setting asks for what this model or machine cannot do.
+    """
     odd = oddity(model, learning=True)
     lean = not odd
     frozen = frozen_layers(model) if lean else 0
@@ -54,10 +73,10 @@ def choose(
             "training.frozen_cache: the model outgrows one device, and its shards keep nothing of "
             "the frozen layers; set it to auto"
         )
-    reads = sum(len(part) for step in plan.steps for part in step)
+    reads = num_read + sum(len(part) for step in plan.steps for part in step)
+    again = reads > len(np.unique(first_alike(examples)))
     cached = (frozen > 0 and not sharded) and (
-        settings.frozen_cache == "always"
-        or (settings.frozen_cache == "auto" and reads > len(examples))
+        settings.frozen_cache == "always" or (settings.frozen_cache == "auto" and again)
     )
     tokens = sum(int(examples.lengths[list(p)].sum()) for step in plan.steps for p in step)
     layers = decoder_layers(model)

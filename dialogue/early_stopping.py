@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -40,19 +40,27 @@ class EarlyStopping:
         self._checkpoints, self._recipe = checkpoints, recipe
         self._folder = checkpoints / _FOLDER / recipe[:16]
 
-    def measure(self, tokens_per_batch: int) -> float:
-        """Nats a supervised token of the held-out dialogues."""
+    def measure(self, tokens_per_batch: int, between: Callable[[], None]) -> float:
+        """Nats a supervised token of the held-out dialogues.
+
+        Args:
+            tokens_per_batch: padded tokens of one pass.
+            between: called before each, and may raise.
+        """
         nats, count = 0.0, 0
         device = next(self._objective.parameters()).device
         was_training = self._objective.training
         self._objective.train(False)
-        for part in length_batches(self._held_out.lengths, tokens_per_batch):
-            mine, counts = share(part)
-            batch = collate([self._held_out[index] for index in mine], self._pad_id).to(device)
-            with torch.no_grad():
-                nats += self._objective(batch)[1] * counts
-            count += len(batch.targets) * counts
-        self._objective.train(was_training)
+        try:
+            for part in length_batches(self._held_out.lengths, tokens_per_batch):
+                between()
+                mine, counts = share(part)
+                batch = collate([self._held_out[index] for index in mine], self._pad_id).to(device)
+                with torch.no_grad():
+                    nats += self._objective(batch)[1] * counts
+                count += len(batch.targets) * counts
+        finally:
+            self._objective.train(was_training)
         every, supervised = summed(nats, count)
         return every / supervised
 

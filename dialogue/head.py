@@ -117,20 +117,37 @@ def chunk_rows(vocabulary_size: int, *, compile_it: bool = False) -> int:
     return max(_MIN_ROWS, at_once // vocabulary_size)
 
 
-def _errors(logits: Tensor) -> tuple[Tensor, Tensor]:
-    """Of logits [S, V]: the logarithms of their exponentials' sums, fp32 [S], and their softmax."""
+def _errors(logits: Tensor, aim: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
+    """Of logits [S, V], with a target [S, 1] each: `counts` [S] are 1.
+
+    The logarithms of their exponentials' sums, fp32 [S]; and the gradient [S, V] of −log P, which
+    is softmax(z), less 1 at the target.
+    """
     exact = logits.float()
     sums = torch.logsumexp(exact, dim=-1, keepdim=True)
-    return sums.squeeze(1), (exact - sums).exp().to(logits.dtype)
+    return sums.squeeze(1), _less_at((exact - sums).exp(), aim, counts).to(logits.dtype)
+
+
+def _less_at(error: Tensor, aim: Tensor, counts: Tensor) -> Tensor:
+    """Counts [S] less at the targets, in fp32: near 1 bf16 has steps of 1/256, and would cancel."""
+    if torch.compiler.is_compiling():
+        columns = torch.arange(error.shape[1], device=error.device)
+        return torch.where(columns == aim, error - counts[:, None], error)
+    return error.scatter_add_(1, aim, -counts[:, None])
 
 
 def _taught_errors(
-    logits: Tensor, taught: Tensor, counts: Tensor, weights: Tensor, temperature: float
+    logits: Tensor,
+    taught: Tensor,
+    aim: Tensor,
+    counts: Tensor,
+    weights: Tensor,
+    temperature: float,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Also of the teacher's logits [S, V], with 1 or 0 for a target [S] and the divergence's w [S].
 
-    The logarithms of the sums; w · T² · KL, fp32 [S]; and the gradient [S, V] of all but −log P's
-    own logit: counts · softmax(z) + w · T · (softmax(z / T) − softmax(z_teacher / T)).
+    The logarithms of the sums; w · T² · KL, fp32 [S]; and the gradient [S, V]: counts times that
+    of −log P, and w · T · (softmax(z / T) − softmax(z_teacher / T)).
     """
     exact, theirs = logits.float(), taught.float()
     sums = torch.logsumexp(exact, dim=-1)
@@ -146,6 +163,7 @@ def _taught_errors(
     else:
         error = found.exp_().mul_(counts[:, None] + pull)
     error.addcmul_(said, pull, value=-1.0)
+    error = _less_at(error, aim, counts)
     return sums, weights * temperature**2 * divergence, error.to(logits.dtype)
 
 
@@ -177,22 +195,22 @@ class _SummedNats(torch.autograd.Function):
         )
         for start in range(0, len(states), rows):
             chunk = slice(start, start + rows)
-            part, targeted = states[chunk], targets[chunk] != NO_TARGET
+            part, counts = states[chunk], (targets[chunk] != NO_TARGET).float()
             aim = targets[chunk].clamp(min=0)[:, None]
             logits = layer.logits(part)
             if teacher is None:
-                sums, error = errors(logits)
+                sums, error = errors(logits, aim, counts)
             else:
                 sums, added, error = taught_errors(
                     logits,
                     (teacher.layer or layer).logits(teacher.states[chunk]),
-                    targeted.float(),
+                    aim,
+                    counts,
                     teacher.weights[chunk],
                     teacher.temperature,
                 )
                 divergence += added.sum()
-            nats += ((sums - logits.gather(1, aim)[:, 0].float()) * targeted).sum()
-            error.scatter_add_(1, aim, -targeted[:, None].to(error.dtype))
+            nats += ((sums - logits.gather(1, aim)[:, 0].float()) * counts).sum()
             if to_states is not None:
                 to_states[chunk] = error @ layer.weight
             if to_weight is not None:

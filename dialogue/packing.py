@@ -81,7 +81,8 @@ def plan_steps(
 ) -> Plan:
     """Batches of like length, shuffled by epoch, gathered into optimizer steps.
 
-    What is rehearsed is spread evenly over the steps, each of which has something of the rest.
+    What is rehearsed is spread evenly over the steps, each of which has something of the rest; so
+    is everything where there would be fewer than `min_steps`.
 
     Args:
         lengths: tokens of each sequence, [N].
@@ -93,14 +94,11 @@ def plan_steps(
             sequences do not part evenly, and each step has one at least.
         rehearsed: so many of the last sequences are; there must be others.
     """
-    if rehearsed:
-        return _mixed_steps(
-            lengths, rehearsed, epochs, tokens_per_batch, tokens_per_step, seed, min_steps
-        )
+    num_steps = round(epochs * int(_widths(lengths).sum()) / tokens_per_step)
+    if rehearsed or num_steps < min_steps:
+        num_steps = max(min_steps, num_steps, 1)
+        return _even_steps(lengths, rehearsed, epochs, tokens_per_batch, num_steps, seed)
     tokens_per_batch = min(tokens_per_batch, tokens_per_step)
-    if min_steps > 1:
-        most = max(1, int(epochs * lengths.sum()) // min_steps)
-        tokens_per_batch, tokens_per_step = min(tokens_per_batch, most), min(tokens_per_step, most)
     generator = np.random.default_rng(seed)
     everything = np.arange(len(lengths))
     batches = _epochs(everything, lengths, epochs, tokens_per_batch, generator)
@@ -118,22 +116,20 @@ def plan_steps(
     return Plan(tuple(steps))
 
 
-def _mixed_steps(
+def _even_steps(
     lengths: NDArray[np.int64],
     rehearsed: int,
     epochs: float,
     tokens_per_batch: int,
-    tokens_per_step: int,
+    num_steps: int,
     seed: int,
-    min_steps: int,
 ) -> Plan:
-    """Steps of new and rehearsed sequences, in the same proportion throughout."""
+    """So many steps of new and rehearsed sequences, in the same proportion throughout."""
     generator = np.random.default_rng(seed)
     widths = _widths(lengths)
     new, earlier = np.split(np.arange(len(lengths)), [len(lengths) - rehearsed])
-    num_steps = max(min_steps, round(epochs * int(widths.sum()) / tokens_per_step), 1)
     steps: list[list[tuple[int, ...]]] = []
-    for part in (new, earlier):
+    for part in (new, earlier) if rehearsed else (new,):
         its_tokens = max(1, int(epochs * int(widths[part].sum()) / num_steps))
         batches = _epochs(part, lengths, epochs, min(tokens_per_batch, its_tokens), generator)
         # Long sequences make fewer batches; and every step has something new.

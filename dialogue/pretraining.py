@@ -34,17 +34,20 @@ def split_documents(
     Long texts, such as books, are first cut at blank lines into documents of a page or so.
 
     Both come back in the order of their hashes, so that a prefix of either is a uniform sample.
+    Of few documents one is held out, whatever their hashes, where any share of them is to be.
     """
     pages = (page for text in texts for page in _pages(text))
     known = {hashlib.sha256(page.encode()).hexdigest(): page for page in pages}
-    training: list[Document] = []
-    held_out: list[Document] = []
-    for digest, text in sorted(known.items()):
-        # The order is the first half of the digest, the side the second: they are independent.
-        position = int(digest[32:48], 16) / 2**64
-        side = held_out if position < held_out_share else training
-        side.append(Document(digest[:16], text))
-    return training, held_out
+    # The order is the first half of the digest, the side the second: they are independent.
+    positions = {digest: int(digest[32:48], 16) / 2**64 for digest in sorted(known)}
+    is_held_out = {digest: position < held_out_share for digest, position in positions.items()}
+    if held_out_share > 0 and known:
+        is_held_out[min(positions, key=positions.__getitem__)] = True
+    documents = {digest: Document(digest[:16], known[digest]) for digest in positions}
+    return (
+        [document for digest, document in documents.items() if not is_held_out[digest]],
+        [document for digest, document in documents.items() if is_held_out[digest]],
+    )
 
 
 def text_blocks(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from dialogue.distributed import (
     collect,
     first_before_others,
     is_first,
+    num_processes,
     place,
     placed,
     progress_stream,
@@ -39,7 +41,7 @@ from dialogue.early_stopping import HELD_OUT, EarlyStopping
 from dialogue.encoding import Encoded
 from dialogue.forward import Forward, choose_forward
 from dialogue.frozen_states import FrozenStates, frozen_states
-from dialogue.interruption import deferred_interruption
+from dialogue.interruption import StopRequestedError, deferred_interruption
 from dialogue.log import Log
 from dialogue.model import choose_device
 from dialogue.objective import Regularizer
@@ -111,15 +113,24 @@ def train(
             checkpoint of another run is not continued.
 
     Raises:
-        ValueError: there is nothing to train on, a loss or a gradient is not finite (the batch is
-            named, no model is left), a setting asks for what this model or machine cannot do, or
-            a checkpoint or the weights of the lowest held-out loss are damaged.
+        ValueError: there is nothing to train on, an example is longer than the model's positions,
+            a loss or a gradient is not finite (the batch is named, no model is left), a setting
+            asks for what this model or machine cannot do, or a checkpoint or the weights of the
+            lowest held-out loss are damaged.
+        KeyboardInterrupt: the run was asked to stop, and what it did is saved.
         OSError: a checkpoint, or what is kept of the frozen layers, cannot be written.
     """
     if len(examples) == 0:
         raise ValueError(f"{label}: no examples to train on; is the domain's train split empty?")
     if settings.patience and not held_out:
         raise ValueError(f"{label}: training.patience needs held-out dialogues, and there are none")
+    longest = int(examples.lengths.max())
+    positions = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+    if positions is not None and longest > positions:
+        raise ValueError(
+            f"{label}: the longest example has {longest} tokens, and the model knows positions up "
+            f"to {positions}; lower encode.max_tokens, or pretrain.block_tokens"
+        )
     plan = plan_steps(
         examples.lengths,
         epochs=settings.epochs,
@@ -131,7 +142,8 @@ def train(
     )
     keep_freed_memory()
     device = choose_device()
-    chosen = choose(model, examples, plan, settings, device)
+    num_read = 0 if regularizer is None else regularizer.num_read
+    chosen = choose(model, examples, plan, settings, device, num_read)
     read = [examples, held_out] if held_out else [examples]
     recipe = recipe_digest(model, read, plan, settings, chosen, besides)
     agree("what is trained", recipe)
@@ -297,21 +309,32 @@ class _Run:
         before = self.curve[-1]["seconds"] if self.curve else 0.0
         start = saved = time.monotonic()
         with deferred_interruption() as interruption:
-            while self.step < len(self.plan.steps) and not self._is_over():
-                row = self._advance()
-                self.curve.append(row)
-                self._measure(row)
-                row["seconds"] = before + time.monotonic() - start
-                log.metrics({k: row[k] for k in row if k != "step"}, step=self.step)
-                bar.advance(self._tokens(self.step - 1), f"loss {row['loss']:.3f}")
-                due = time.monotonic() - saved >= self.settings.checkpoint_seconds
-                # Each has clocks and signals of its own, and all must do the same.
-                num_due, num_asked = summed(due, interruption.requested)
-                if num_due or num_asked:
+            # Of several processes none may leave the others waiting within a step.
+            between = interruption.check if num_processes() == 1 else _go_on
+            try:
+                if self._measure(between):
+                    log.metrics({HELD_OUT: self.curve[-1][HELD_OUT]}, step=self.step)
+                while self.step < len(self.plan.steps) and not self._is_over():
+                    row = self._advance(between)
+                    self.curve.append(row)
+                    row["seconds"] = before + time.monotonic() - start
+                    if self._measure(between):
+                        row["seconds"] = before + time.monotonic() - start
+                    log.metrics({k: row[k] for k in row if k != "step"}, step=self.step)
+                    bar.advance(self._tokens(self.step - 1), f"loss {row['loss']:.3f}")
+                    due = time.monotonic() - saved >= self.settings.checkpoint_seconds
+                    # Each has clocks and signals of its own, and all must do the same.
+                    num_due, num_asked = summed(due, interruption.requested)
+                    if num_asked:
+                        raise StopRequestedError
+                    if num_due:
+                        self._save()
+                        saved = time.monotonic()
+            except StopRequestedError:
+                self.optimizer.zero_grad(set_to_none=True)
+                if self.step:
                     self._save()
-                    saved = time.monotonic()
-                if num_asked:
-                    raise KeyboardInterrupt
+                raise KeyboardInterrupt from None
         if self.stopping:
             self.stopping.restore(self.learning, self.curve)
         bar.finish(f"loss {self.curve[-1]['loss']:.3f}")
@@ -329,13 +352,19 @@ class _Run:
     def _is_over(self) -> bool:
         return self.stopping is not None and self.stopping.is_over(self._held_out_losses())
 
-    def _measure(self, row: dict[str, float]) -> None:
-        """After an epoch, where early stopping is wanted."""
-        if self.stopping and self.step in self.epoch_ends:
-            row[HELD_OUT] = self.stopping.measure(self.settings.tokens_per_batch)
-            self.stopping.keep(self._held_out_losses(), self.learning, self.step)
+    def _measure(self, between: Callable[[], None]) -> bool:
+        """After an epoch, where early stopping is wanted; whether there was anything to do.
 
-    def _advance(self) -> dict[str, float]:
+        A run that was stopped while it measured does it when it goes on.
+        """
+        if not self.stopping or self.step not in self.epoch_ends or HELD_OUT in self.curve[-1]:
+            return False
+        loss = self.stopping.measure(self.settings.tokens_per_batch, between)
+        self.curve[-1][HELD_OUT] = loss
+        self.stopping.keep(self._held_out_losses(), self.learning, self.step)
+        return True
+
+    def _advance(self, between: Callable[[], None]) -> dict[str, float]:
         """One optimizer step; the loss is the mean over the supervised tokens of all its parts."""
         micro_batches = self.plan.steps[self.step]
         count = sum(int(self.supervised[list(part)].sum()) for part in micro_batches)
@@ -344,20 +373,23 @@ class _Run:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         seed_draws(self.settings.seed, self.step)
-        loss = 0.0
+        loss, faulty = 0.0, micro_batches
         for number, part in enumerate(micro_batches, start=1):
+            between()
             mine, counts = share(part)
             batch = self._batch(mine)
             with accumulating(self.objective, more=number < len(micro_batches)):
                 total, nats = self.objective(batch, self._border(batch, mine), mine)
                 (total * counts / count).backward()
             loss += nats * counts / count
+            if not math.isfinite(nats) and faulty is micro_batches:
+                faulty = (part,)
         (loss,) = summed(loss)
         loss += self._step_penalty()
         clipped = nn.utils.clip_grad_norm_(self.learning.values(), self.settings.gradient_clip)
         norm = float(whole(clipped))
         if not (math.isfinite(loss) and math.isfinite(norm)):
-            raise ValueError(self._not_finite(loss, norm, micro_batches))
+            raise ValueError(self._not_finite(loss, norm, faulty))
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         self.step += 1
@@ -418,9 +450,12 @@ class _Run:
         return sum(int(self.examples.lengths[list(part)].sum()) for part in self.plan.steps[step])
 
     def _not_finite(self, loss: float, norm: float, parts: tuple[tuple[int, ...], ...]) -> str:
-        names = [self.examples.ids[i] for part in parts for i in part]
-        shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+        names = ", ".join(self.examples.ids[i] for part in parts for i in part)
         return (
             f"training stopped at step {self.step + 1}: loss {loss}, gradient norm {norm}; "
-            f"batch of dialogues {shown}; lower learning_rate or look at these dialogues"
+            f"batch of dialogues {names}; lower learning_rate or look at these dialogues"
         )
+
+
+def _go_on() -> None:
+    """Nothing to ask."""

@@ -30,7 +30,6 @@ wait $server
 _STOP_SECONDS = 10.0
 _ANSWER_SECONDS = 5.0
 _DRAIN_SECONDS = 10.0
-_THIS_MACHINE = ("127.0.0.1", "localhost")
 
 
 @contextlib.contextmanager
@@ -43,29 +42,12 @@ def prefect_server(project: Path) -> Iterator[None]:
     Raises:
         ValueError: the server that is named does not answer, or ours does not come up.
     """
-    with _past_proxies():
-        if url := os.environ.get("PREFECT_API_URL"):
-            _check_answers(url)
-            yield
-        else:
-            with _own_server(project):
-                yield
-
-
-@contextlib.contextmanager
-def _past_proxies() -> Iterator[None]:
-    """A proxy of the surroundings knows nothing of this machine's own servers."""
-    before = {name: os.environ.get(name) for name in ("no_proxy", "NO_PROXY")}
-    known = before["no_proxy"] or before["NO_PROXY"]
-    os.environ.update(dict.fromkeys(before, ",".join(filter(None, (known, *_THIS_MACHINE)))))
-    try:
+    if url := os.environ.get("PREFECT_API_URL"):
+        _check_answers(url)
         yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
+    else:
+        with _own_server(project):
+            yield
 
 
 @contextlib.contextmanager

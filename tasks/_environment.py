@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+_THIS_MACHINE = ("127.0.0.1", "localhost", "::1")
+
 
 def quiet_environment(project: Path) -> None:
     """Set what the services read at import; what a person has set already stands."""
@@ -27,3 +29,7 @@ def quiet_environment(project: Path) -> None:
     }
     for name, value in quiet.items():
         os.environ.setdefault(name, value)
+    # A proxy of the surroundings knows nothing of this machine's own servers.
+    known = (os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or "").split(",")
+    direct = ",".join(dict.fromkeys([*filter(None, known), *_THIS_MACHINE]))
+    os.environ.update({"no_proxy": direct, "NO_PROXY": direct})

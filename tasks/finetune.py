@@ -38,7 +38,7 @@ def finetune(
     checkpoints: Path,
 ) -> None:
     """Fine-tune the parent model on the domain's responses, with rehearsal of earlier domains."""
-    settings = params.finetune
+    settings, parent_digest = params.finetune, verify_manifest(parent)
     new, earlier = open_shard(encoded / "train"), read_memory(parent_memory)
     log.dataset(f"{domain}/train", shard_digest(encoded / "train"), encoded / "train", "train")
     log.dataset("memory", memory_digest(parent_memory), parent_memory, "rehearsal")
@@ -66,9 +66,7 @@ def finetune(
     strategy.merge()
     remembered = strategy.remember()
     merge_adapters(learner)
-    digest = save_model(
-        learner, tokenizer, model, domain=domain, parent_digest=verify_manifest(parent)
-    )
+    digest = save_model(learner, tokenizer, model, domain=domain, parent_digest=parent_digest)
     write_memory(memory, remembered)
     write_curve(curve, trained)
     figures = {
@@ -83,12 +81,13 @@ def finetune(
         "memory_dialogues": len(remembered.dialogues),
         "memory_bytes": remembered.num_bytes,
     }
-    shutil.rmtree(checkpoints, ignore_errors=True)
     log.metrics(figures | {"seconds": trained.seconds})
     machine = describe_machine(choose_device())
     log.tags({"model_digest": digest, "machine": machine})
     report.parent.mkdir(parents=True, exist_ok=True)
     report.write_text(json.dumps(figures | {"machine": machine}, indent=2) + "\n")
+    # Not before all is written and told: without them what failed last would be trained anew.
+    shutil.rmtree(checkpoints, ignore_errors=True)
 
 
 if __name__ == "__main__":

@@ -48,6 +48,7 @@ def pretrain(
     verify_manifest(text)
     texts = list(read_texts(text / "text.parquet"))
     training, held_out = split_documents((each.text for each in texts), settings.held_out_share)
+    _check_parts(len(training), len(held_out))
     with first_before_others():
         learner, vocabulary = initial_model(
             settings.init, (document.text for document in training), settings.training.seed
@@ -89,12 +90,26 @@ def pretrain(
         "bits_per_byte_before": _bits_per_byte(before),
         "bits_per_byte_after": _bits_per_byte(after),
     }
-    shutil.rmtree(checkpoints, ignore_errors=True)
     log.metrics(figures | {"seconds": trained.seconds})
     machine = describe_machine(choose_device())
     log.tags({"model_digest": digest, "machine": machine})
     report.parent.mkdir(parents=True, exist_ok=True)
     report.write_text(json.dumps(figures | {"machine": machine}, indent=2) + "\n")
+    # Not before all is written and told: without them what failed last would be trained anew.
+    shutil.rmtree(checkpoints, ignore_errors=True)
+
+
+def _check_parts(num_training: int, num_held_out: int) -> None:
+    """Both must hold something: without an exam nothing guards what the base model can do."""
+    for number, part, mend in (
+        (num_held_out, "held out", "raise it, or gather more text"),
+        (num_training, "left to learn from", "lower it, or gather more text"),
+    ):
+        if number == 0:
+            raise ValueError(
+                f"pretrain.held_out_share: of {num_training + num_held_out} pages of text none is "
+                f"{part}; {mend}"
+            )
 
 
 def _save_tokenizer(tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:

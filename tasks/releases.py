@@ -146,8 +146,17 @@ def release_of(store: Store, digest: str) -> Release | None:
 
 
 def release_of_version(store: Store, version: int) -> Release | None:
-    """The release with this version number."""
-    return _find(store, MODELS.c.version == version)
+    """The release with this version number; of several names of the model, the newest one."""
+    query = (
+        sa.select(MODELS)
+        .outerjoin(JOURNAL, JOURNAL.c.digest == MODELS.c.digest)
+        .where(MODELS.c.version == version)
+        .order_by(sa.func.coalesce(JOURNAL.c.sequence, 0).desc())
+        .limit(1)
+    )
+    with store.engine.begin() as connection:
+        row = connection.execute(query).one_or_none()
+    return None if row is None else _release(store, row)
 
 
 def releases(store: Store) -> list[Release]:
@@ -175,7 +184,8 @@ def reigns(entries: list[Entry]) -> list[str]:
         if entry.digest is None or entry.action not in MOVES:
             continue
         if entry.action == "rollback" and entry.digest in stack:
-            del stack[stack.index(entry.digest) + 1 :]
+            while stack[-1] != entry.digest:
+                stack.pop()
         else:
             stack.append(entry.digest)
     return stack

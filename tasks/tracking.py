@@ -13,7 +13,7 @@ import socket
 import sqlite3
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -39,6 +39,7 @@ SYSTEM_SECONDS = 2.0
 _FLUSH_SECONDS = 5.0
 _FLUSH_METRICS = 500
 _MAX_BATCH = 100  # params and tags that MLflow takes in one call
+_MAX_KEY = 240
 _MAX_VALUE = 6000  # characters of a param's value in MLflow's database
 MAX_DIGEST = 36  # characters of a dataset's digest there; the whole one goes into its source
 
@@ -70,8 +71,8 @@ class RunLog:
 
     def params(self, values: Mapping[str, Value]) -> None:
         """Settings; a setting keeps its first value in MLflow, a second one is refused."""
-        # MLflow's keys know no `*`, in which a pattern of domains ends.
-        entries = [Param(_NO_KEY.sub("_", key), _text(value)) for key, value in values.items()]
+        texts = map(_text, values.values())
+        entries = [Param(key, text) for key, text in zip(_keys(values), texts, strict=True)]
         for batch in _batches(entries):
             self._client.log_batch(self.run_id, params=batch)
 
@@ -244,7 +245,7 @@ def tracking_uri(project: Path) -> str:
     return os.environ.get("MLFLOW_TRACKING_URI") or _default_uri(project)
 
 
-_NO_KEY = re.compile(r"[^\w.\-/ :]")
+_NO_KEY = re.compile(r"[^\w.\- :]")
 
 
 def flatten(values: Mapping[str, object], prefix: str = "") -> dict[str, Value]:
@@ -336,6 +337,19 @@ def _empty_database() -> bytes:
 def _lock(project: Path) -> filelock.BaseFileLock:
     """One process at a time; the operating system lets go of it when its holder dies."""
     return filelock.FileLock(project.resolve() / f"{DATABASE}.lock", timeout=60)
+
+
+def _keys(names: Iterable[str]) -> list[str]:
+    """As MLflow takes them: it knows no `*`, in which a pattern of domains ends, and no emoji."""
+    keys: list[str] = []
+    for name in names:
+        key = fit = _NO_KEY.sub("_", name)[:_MAX_KEY]
+        number = 1
+        while fit in keys:
+            number += 1
+            fit = f"{key}_{number}"
+        keys.append(fit)
+    return keys
 
 
 def _batches(entries: Sequence[Any]) -> Iterator[Sequence[Any]]:

@@ -13,8 +13,8 @@ from dialogue.config.sources import ModelSource
 class Training(Section):
     """What pretraining and fine-tuning share."""
 
-    epochs: float = Field(gt=0)
-    learning_rate: float = Field(gt=0)
+    epochs: float = Field(gt=0, allow_inf_nan=False)
+    learning_rate: float = Field(gt=0, allow_inf_nan=False)
     warmup_share: Share
     weight_decay: float = Field(ge=0)
     gradient_clip: float = Field(gt=0)
@@ -30,7 +30,7 @@ class Training(Section):
     """Whether the frozen layers' output is kept; auto: where an example is read more than once."""
     patience: int = Field(ge=0)
     """Epochs without a lower held-out response loss after which training stops; 0: never."""
-    seed: int
+    seed: int = Field(ge=0, lt=2**32)
 
 
 class Adapters(Section):
@@ -179,6 +179,13 @@ class Finetune(Section):
         if adapters and "average" in self.strategy:
             raise ValueError(
                 "strategy: `average` is of whole weights, adapters stand beside them; choose one"
+            )
+        rehearsed = {"replay": self.replay.share, "pseudo": self.pseudo.share}
+        taught = any(rehearsed.get(name) for name in self.strategy) and self.distill.replayed
+        if "distill" in self.strategy and not (self.distill.new or taught):
+            raise ValueError(
+                "strategy: `distill` would teach nothing: add `replay` or `pseudo` for "
+                "`distill.replayed` to count on, or raise `distill.new`"
             )
         if "lora" in self.strategy and self.freeze.lora is not None:
             raise ValueError("freeze.lora: the strategy `lora` brings adapters; set it to null")

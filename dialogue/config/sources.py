@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 
 from dialogue.config.section import Section, Sha256
 
@@ -109,6 +109,20 @@ class ScratchModel(Section):
     num_heads: int = Field(ge=1)
     num_key_value_heads: int = Field(ge=1)
     max_position_embeddings: int = Field(ge=64)
+
+    @model_validator(mode="after")
+    def _heads_fit(self) -> ScratchModel:
+        if self.hidden_size % (2 * self.num_heads):
+            raise ValueError(
+                f"num_heads: {self.num_heads} heads cannot share a hidden_size of "
+                f"{self.hidden_size} in equal and even parts"
+            )
+        if self.num_heads % self.num_key_value_heads:
+            raise ValueError(
+                f"num_key_value_heads: {self.num_key_value_heads} cannot be shared equally by "
+                f"{self.num_heads} heads"
+            )
+        return self
 
 
 ModelSource = Annotated[

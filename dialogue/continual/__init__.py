@@ -84,6 +84,7 @@ class Sum(Regularizer):
         self._parts = parts
         # As the part says that has a teacher.
         self.labelled = _only([part.labelled for part in parts])
+        self.num_read = sum(part.num_read for part in parts)
 
     def begin(self, border: Border | None) -> None:
         """All parts begin."""

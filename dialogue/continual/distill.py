@@ -122,6 +122,11 @@ class Parent:
         """What the frozen layers say, which are the learner's too, where that is kept."""
 
     @property
+    def num_different(self) -> int:
+        """Dialogues that it reads, those that are alike once."""
+        return len(self._different)
+
+    @property
     def tokens(self) -> int:
         """Of the dialogues that differ."""
         return int(self._lessons.lengths[self._different].sum())
@@ -195,6 +200,7 @@ class Divergence(Regularizer):
         self._parent, self._lessons = parent, lessons
         self._weights, self._temperature, self._layer = weights, temperature, layer
         self._counts = supervised_tokens(lessons)
+        self.num_read = parent.num_different
 
     def begin(self, border: Border | None) -> None:
         """Let the parent read all it will be asked for, where a progress line has a label."""

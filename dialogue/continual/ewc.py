@@ -31,13 +31,13 @@ class Ewc(Strategy):
 
     def prepare(self) -> None:
         """See whether the Fisher diagonal fits its bytes."""
-        learning = _learning(self.round.model)
-        needed = sum(weight.numel() for weight in learning.values()) * _STORED.itemsize
+        kept = self.round.memory.of(_NAME) | _learning(self.round.model)
+        needed = sum(weight.numel() for weight in kept.values()) * _STORED.itemsize
         allowed = self.round.settings.ewc.max_bytes
         if needed > allowed:
             raise ValueError(
-                f"finetune.ewc.max_bytes is {allowed}, but what learns needs {needed}: raise it, "
-                "or freeze more of the model"
+                f"finetune.ewc.max_bytes is {allowed}, but what learns, or has learned, needs "
+                f"{needed}: raise it, or freeze more of the model"
             )
 
     def regularizer(self, examples: Shard) -> Regularizer | None:  # noqa: ARG002
@@ -53,15 +53,19 @@ class Ewc(Strategy):
         return Penalty(fisher, anchors, self.round.settings.ewc.strength)
 
     def remember(self, memory: Memory) -> Memory:
-        """What the earlier domains needed, faded, and what this one does."""
+        """What the earlier domains needed, faded, and what this one does.
+
+        Of weights that are frozen in this round it stays as it came.
+        """
         settings = self.round.settings
         asked = sample_number(self.round.new, settings.ewc.max_dialogues)
         precision = choose_precision(settings.training.precision)
         fisher = fisher_diagonal(self.round.model, asked, self.round.pad_id, precision)
-        for name, old in self.round.memory.of(_NAME).items():
-            if name in fisher:
-                fisher[name] += settings.ewc.decay * old.to(fisher[name])
-        return memory.with_tensors(_NAME, {n: value.to(_STORED) for n, value in fisher.items()})
+        earlier = self.round.memory.of(_NAME)
+        for name in fisher.keys() & earlier.keys():
+            fisher[name] += settings.ewc.decay * earlier[name].to(fisher[name])
+        stored = {name: value.to(_STORED) for name, value in fisher.items()}
+        return memory.with_tensors(_NAME, earlier | stored)
 
 
 class Penalty(Regularizer):

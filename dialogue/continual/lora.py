@@ -35,9 +35,8 @@ class Lora(Strategy):
         add_adapters(
             self.round.model, settings.lora.rank, settings.lora.alpha, settings.training.seed
         )
-        rows = adapter_inputs(self.round.model)
         earlier = self.round.memory.of(_NAME)
-        kept = [*rows.values(), *(earlier[name] for name in rows if name in earlier)]
+        kept = [*adapter_inputs(self.round.model).values(), *earlier.values()]
         needed = sum(value.numel() for value in kept) * _STORED.itemsize
         if needed > settings.lora.max_bytes:
             raise ValueError(
@@ -58,7 +57,7 @@ class Lora(Strategy):
         merge_adapters(self.round.model)
 
     def remember(self, memory: Memory) -> Memory:
-        """The rows of A of all domains, one below the other."""
+        """The rows of A of all domains, one below the other; of frozen layers as they came."""
         earlier = self.round.memory.of(_NAME)
         rows = {
             name: torch.cat(
@@ -66,7 +65,7 @@ class Lora(Strategy):
             )
             for name, value in self._learned.items()
         }
-        return memory.with_tensors(_NAME, rows)
+        return memory.with_tensors(_NAME, earlier | rows)
 
 
 class Overlap(Regularizer):

@@ -59,15 +59,19 @@ class Memory:
 
 
 def write_memory(folder: Path, memory: Memory) -> str:
-    """Write a memory; returns the digest of its folder."""
-    write_shard(folder, memory.dialogues)
-    if memory.tensors:
-        values = {n: v.detach().cpu().contiguous() for n, v in sorted(memory.tensors.items())}
-        with named_where_it_fails(folder / _TENSORS, folder / _TENSORS):
+    """Write a memory; returns the digest of its folder.
+
+    Raises:
+        OSError: it cannot be written; nothing of it is left then.
+    """
+    with named_where_it_fails(folder, folder):
+        write_shard(folder, memory.dialogues)
+        if memory.tensors:
+            values = {n: v.detach().cpu().contiguous() for n, v in sorted(memory.tensors.items())}
             save_file(values, folder / _TENSORS)
-    # A file, and not a fact of the manifest, whose digest is of files.
-    (folder / _LEARNED).write_text(json.dumps(memory.learned) + "\n", encoding="utf-8")
-    return write_manifest(folder)
+        # A file, and not a fact of the manifest, whose digest is of files.
+        (folder / _LEARNED).write_text(json.dumps(memory.learned) + "\n", encoding="utf-8")
+        return write_manifest(folder)
 
 
 def read_memory(folder: Path) -> Memory:

@@ -40,8 +40,11 @@ class Replay(Strategy):
 
 
 def num_beside(num_new: int, share: float) -> int:
-    """How many dialogues make `share` of a round beside `num_new` of the new domain."""
-    return round(num_new * share / (1.0 - share))
+    """How many dialogues make `share` of a round beside `num_new` of the new domain.
+
+    One at least where the share is not 0: a round of few would rehearse nothing.
+    """
+    return max(share > 0, round(num_new * share / (1.0 - share)))
 
 
 def sample(shard: Shard, max_bytes: int) -> Shard:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from dialogue.config import load_params
+from dialogue.config import ScratchModel, load_params
 
 ROOT = Path(__file__).parents[2]
 PARAMS = ROOT / "params.yaml"
@@ -41,6 +41,14 @@ def test_the_default_is_valid() -> None:
         ("finetune.stratgy", "replay", r"`finetune.stratgy` is no setting.*spelling"),
         ("finetune.strategy", "reply", r"finetune.strategy: no strategy is called 'reply'"),
         ("finetune.strategy", None, r"`finetune.strategy` is missing"),
+        (
+            "finetune.strategy",
+            "distill",
+            r"`distill` would teach nothing: add `replay` or `pseudo`",
+        ),
+        ("finetune.replay.share", 0.0, r"`distill` would teach nothing: add `replay` or `pseudo`"),
+        ("finetune.training.epochs", float("inf"), r"`finetune.training.epochs` is inf"),
+        ("finetune.training.seed", -1, r"`finetune.training.seed` is -1.*greater than or equal to"),
         ("gate.alpha", 2, r"`gate.alpha` is 2.*less than 1"),
         ("gate.rules", [], r"`gate.rules`.*at least 1"),
         (
@@ -149,3 +157,18 @@ def test_a_field_is_named_as_it_stands_in_the_file(
 ) -> None:
     with pytest.raises(ValueError, match=re.escape(told)):
         load_params(changed(tmp_path, field, value))
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"num_heads": 5}, "num_heads: 5 heads cannot share a hidden_size of 32"),
+        ({"num_heads": 32}, "in equal and even parts"),
+        ({"num_heads": 4, "num_key_value_heads": 3}, "num_key_value_heads: 3 cannot be shared"),
+    ],
+)
+def test_heads_that_do_not_fit_are_refused(
+    tiny_settings: ScratchModel, changes: dict[str, int], said: str
+) -> None:
+    with pytest.raises(ValueError, match=said):
+        ScratchModel.model_validate(tiny_settings.model_dump() | changes)

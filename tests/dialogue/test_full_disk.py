@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from dialogue.config import Params, load_params
+from dialogue.continual.memory import Memory, write_memory
 from dialogue.manifest import verify_manifest
 from dialogue.shards import empty_shard, write_shard
 from tests.dialogue.test_training import Steps, fresh, run, stopped_early
@@ -75,6 +76,14 @@ def test_a_model_without_room(tiny_model: Path, tmp_path: Path, disk: MakeDisk) 
     assert log.steps == []
     verify_manifest(tmp_path / "models" / "chat")
     assert not left.exists()
+
+
+def test_a_memory_without_room(tmp_path: Path, disk: MakeDisk, tiny_model: Path) -> None:
+    folder = disk(16)
+    memory = Memory(shard(tiny_model, "chat", 2000), learned=("chat",))
+    with pytest.raises(OSError, match=r"memory/chat: cannot be written .*No space.*; make room"):
+        write_memory(folder / "memory" / "chat", memory)
+    assert not (folder / "memory" / "chat").exists()
 
 
 def often(params: Params) -> Params:

@@ -109,3 +109,31 @@ def test_what_a_teacher_adds_is_what_autograd_makes_of_the_formula(
     torch.testing.assert_close(
         torch.autograd.grad(0.3 * found, learning), expected, rtol=1e-4, atol=1e-5
     )
+
+
+@pytest.mark.parametrize("has_teacher", [False, True])
+@pytest.mark.parametrize(
+    "compile_it",
+    [
+        pytest.param(True, marks=pytest.mark.skipif(not can_compile(), reason="no C++ compiler")),
+        False,
+    ],
+)
+def test_what_is_nearly_certain_keeps_its_gradient_in_bf16(
+    has_teacher: bool, compile_it: bool
+) -> None:
+    """Near 1, bf16 has steps of 1/256: of 0.998 less 1 nothing right would be left."""
+    targets = torch.arange(40)
+    certain = functional.one_hot(targets, 50) * 9.7
+    states, layer = certain.bfloat16().requires_grad_(), OutputLayer(torch.eye(50).bfloat16())
+    exact = states.detach().double().requires_grad_()
+    assert 0.996 < float(exact.detach().softmax(-1).amax()) < 0.998
+    nats = functional.cross_entropy(exact, targets, reduction="sum")
+    (wanted,) = torch.autograd.grad(nats, exact)
+    if has_teacher:
+        said = Teacher(torch.zeros_like(states), torch.zeros(40), 1.0)
+        found, _ = taught_nats(states, layer, targets, said, compile_it=compile_it)
+    else:
+        found = summed_nats(states, layer, targets, compile_it=compile_it)
+    (actual,) = torch.autograd.grad(found, states)
+    torch.testing.assert_close(actual.double(), wanted, rtol=0.01, atol=1e-6)

@@ -9,6 +9,7 @@ import pytest
 
 from dialogue.config import FolderModel
 from dialogue.initialization import initial_model
+from dialogue.tokenization import load_tokenizer
 from tasks.faults import is_for_people
 
 
@@ -40,3 +41,14 @@ def test_a_folder_without_a_base_model_is_for_the_person_who_named_it(
         initial_model(source, [], seed=1)
     assert str(raised.value).startswith(f"pretrain.init: {folder}: no base model can be read: ")
     assert is_for_people(raised.value)
+
+
+def test_a_tokenizer_larger_than_the_model_is_refused(tiny_model: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(tiny_model, tmp_path / "model")
+    (folder / "manifest.json").unlink()
+    tokenizer = load_tokenizer(folder)
+    tokenizer.add_tokens(["<one>", "<two>"])
+    tokenizer.save_pretrained(folder)
+    source = FolderModel(kind="folder", path=str(folder), licence="MIT")
+    with pytest.raises(ValueError, match=r"pretrain\.init: the tokenizer has \d+ tokens, and the"):
+        initial_model(source, [], seed=1)

@@ -10,6 +10,8 @@ from transformers import (
     CohereForCausalLM,
     Gemma2Config,
     Gemma2ForCausalLM,
+    GPT2Config,
+    GPT2LMHeadModel,
     GraniteConfig,
     GraniteForCausalLM,
     LlamaConfig,
@@ -75,3 +77,13 @@ def test_a_llama_reads_nothing_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
     made = LlamaForCausalLM(LlamaConfig(**SIZES))
     monkeypatch.setattr(made, "forward", refuse)
     check_logits(made, "a Llama")
+
+
+def test_an_architecture_whose_layers_are_called_otherwise_is_refused(tmp_path: Path) -> None:
+    GPT2LMHeadModel(GPT2Config(vocab_size=40, n_embd=8, n_layer=1, n_head=1)).save_pretrained(
+        tmp_path
+    )
+    with pytest.raises(
+        ValueError, match=r"GPT2LMHeadModel has no `layers` and no `norm`, by which"
+    ):
+        load_model(tmp_path)

@@ -97,6 +97,19 @@ def test_steps_of_new_and_rehearsed_are_made_smaller_where_there_would_be_few() 
     assert len(plan.steps) == 12
 
 
+@given(st.integers(0, 100), st.integers(10, 40), st.sampled_from([20, 60]))
+@settings(max_examples=40, deadline=None)
+def test_few_short_sequences_make_as_many_steps_as_are_asked_for(
+    seed: int, longest: int, min_steps: int
+) -> None:
+    lengths = np.random.default_rng(seed).integers(4, longest, 200)
+    budget = {"epochs": 2, "tokens_per_batch": 1024, "tokens_per_step": 2048, "seed": seed}
+    plan = plan_steps(lengths, min_steps=min_steps, **budget)
+    assert 0.8 * min_steps <= len(plan.steps) <= min_steps
+    read = Counter(i for step in plan.steps for part in step for i in part)
+    assert read == Counter(dict.fromkeys(range(200), 2))
+
+
 def test_the_plan_follows_from_the_seed() -> None:
     lengths = np.arange(2, 60)
     settings = {"epochs": 1.5, "tokens_per_batch": 128, "tokens_per_step": 256}

@@ -5,6 +5,7 @@ import math
 import os
 import resource
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -17,7 +18,9 @@ import pytest
 import torch
 from transformers import PreTrainedModel
 
+from dialogue import early_stopping
 from dialogue.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
+from dialogue.choices import choose
 from dialogue.config import Freeze, Training
 from dialogue.distributed import Objective
 from dialogue.early_stopping import EarlyStopping
@@ -28,7 +31,8 @@ from dialogue.log import SilentLog
 from dialogue.manifest import verify_manifest
 from dialogue.model import load_model
 from dialogue.objective import Regularizer
-from dialogue.shards import Shard, pack
+from dialogue.packing import collate, plan_steps
+from dialogue.shards import Shard, concatenate, pack
 from dialogue.training import learning_rate, train, write_curve
 
 SETTINGS = Training(
@@ -143,6 +147,31 @@ def test_a_loss_that_is_not_finite_stops_and_names_the_batch(
         model.base_model.norm.weight.fill_(float("nan"))
     with pytest.raises(ValueError, match=r"stopped at step 1: loss nan.*batch of dialogues d"):
         run(model, tmp_path / "a")
+
+
+def test_of_a_step_the_batch_that_is_not_finite_is_named(tiny_model: Path, tmp_path: Path) -> None:
+    """A token that stands in one dialogue alone, and of which nothing can be read."""
+    model, everything = fresh(tiny_model), examples()
+    spoilt = everything[5].ids.copy()
+    spoilt[0] = 295
+    shards = [everything.select(range(5)), everything.select(range(6, 24))]
+    one = pack([("odd", "chat", Encoded(spoilt, everything[5].mask))], 300)
+
+    def spoil(_module: object, inputs: tuple[torch.Tensor], read: torch.Tensor) -> torch.Tensor:
+        return read.masked_fill((inputs[0] == 295)[..., None], float("nan"))
+
+    model.get_input_embeddings().register_forward_hook(spoil)
+    settings = SETTINGS.model_copy(update={"tokens_per_step": 100_000, "tokens_per_batch": 16})
+    with pytest.raises(ValueError, match=r"loss nan.*batch of dialogues odd; lower"):
+        train(
+            model,
+            concatenate([*shards, one]),
+            settings,
+            SilentLog(),
+            pad_id=0,
+            checkpoints=tmp_path,
+            label="test",
+        )
 
 
 def test_a_gradient_that_is_not_finite_stops_and_leaves_nothing(
@@ -283,7 +312,7 @@ def test_training_stops_where_the_held_out_loss_does(tiny_model: Path, tmp_path:
     assert longer.num_tokens > trained.num_tokens
     forward = choose_forward(model, "fp32", compiled=False)
     stopping = EarlyStopping(Objective(forward), examples(seed=5, number=8), 2, tmp_path, 0, "r")
-    assert stopping.measure(128) == pytest.approx(min(losses), rel=1e-5)
+    assert stopping.measure(128, lambda: None) == pytest.approx(min(losses), rel=1e-5)
     write_curve(tmp_path / "curve.csv", trained)
     assert (tmp_path / "curve.csv").read_text().splitlines()[0].endswith("held_out_loss")
 
@@ -399,6 +428,64 @@ def test_sigterm_ends_the_step_saves_and_the_next_run_goes_on(
     assert log.steps[0] == 4
 
 
+def test_told_to_stop_it_does_not_finish_a_long_step(tiny_model: Path, tmp_path: Path) -> None:
+    """Asked at the second micro-batch of the second step, which is then made anew."""
+    told = Steps()
+
+    class Asking(Regularizer):
+        calls = 0
+
+        def reads(self, indices: tuple[int, ...]) -> None:
+            self.calls += told.steps == [1]
+            if self.calls == 2:
+                signal.raise_signal(signal.SIGTERM)
+
+    def go(folder: str, log: SilentLog, regularizer: Regularizer | None) -> PreTrainedModel:
+        model = fresh(tiny_model)
+        train(
+            model,
+            examples(),
+            SETTINGS.model_copy(update={"tokens_per_step": 512, "tokens_per_batch": 64}),
+            log,
+            pad_id=0,
+            checkpoints=tmp_path / folder,
+            label="test",
+            regularizer=regularizer,
+        )
+        return model
+
+    asking = Asking()
+    with pytest.raises(KeyboardInterrupt):
+        go("a", told, asking)
+    assert (told.steps, asking.calls) == ([1], 2)
+    resumed = go("a", told, None)
+    assert told.steps[:2] == [1, 2]
+    assert all(map(torch.equal, go("b", SilentLog(), None).parameters(), resumed.parameters()))
+
+
+def test_told_to_stop_it_does_not_finish_a_long_measurement(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is made when the run goes on, which ends as the undisturbed one."""
+    asked = []
+
+    def ask(*values: Any) -> Any:
+        if not asked:
+            asked.append(signal.raise_signal(signal.SIGTERM))
+        return collate(*values)
+
+    whole, trained = stopped_early(tiny_model, tmp_path / "a", patience=2, tokens_per_batch=64)
+    monkeypatch.setattr(early_stopping, "collate", ask)
+    with pytest.raises(KeyboardInterrupt):
+        stopped_early(tiny_model, tmp_path / "b", patience=2, tokens_per_batch=64)
+    log = Steps()
+    model, again = stopped_early(tiny_model, tmp_path / "b", log, patience=2, tokens_per_batch=64)
+    assert log.steps[0] > 1
+    assert all(map(torch.equal, whole.parameters(), model.parameters()))
+    for here, there in zip(again.curve, trained.curve, strict=True):
+        assert here | {"seconds": 0.0} == there | {"seconds": 0.0}
+
+
 @pytest.mark.parametrize("name", ["weights.safetensors", "optimizer.safetensors", "state.json"])
 @pytest.mark.parametrize("fault", ["missing", "damaged"])
 def test_a_damaged_checkpoint_is_refused_by_name(tmp_path: Path, name: str, fault: str) -> None:
@@ -511,3 +598,34 @@ def test_the_manifest_notices_one_flipped_byte(tiny_model: Path, tmp_path: Path)
     (folder / "model.safetensors").write_bytes(raw)
     with pytest.raises(ValueError, match=r"model\.safetensors: damaged"):
         load_model(folder)
+
+
+def test_a_sequence_that_is_longer_than_the_positions_is_refused(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    ids = np.resize(np.arange(3, 290), 513)
+    long = pack([("long", "chat", Encoded(ids, np.ones(513, dtype=np.bool_)))], 300)
+    with pytest.raises(ValueError, match=r"has 513 tokens, .* up to 512; lower encode\.max_tokens"):
+        train(
+            fresh(tiny_model),
+            long,
+            SETTINGS,
+            SilentLog(),
+            pad_id=0,
+            checkpoints=tmp_path,
+            label="test",
+        )
+
+
+@pytest.mark.parametrize(
+    ("num_read", "epochs", "kept"), [(0, 1.0, False), (1, 1.0, True), (0, 2.0, True)]
+)
+def test_frozen_layers_are_kept_where_anybody_reads_an_example_again(
+    tiny_model: Path, num_read: int, epochs: float, kept: bool
+) -> None:
+    shard = examples()
+    sizes = {"tokens_per_batch": 128, "tokens_per_step": 128, "seed": 1}
+    plan = plan_steps(shard.lengths, epochs=epochs, **sizes)
+    settings = SETTINGS.model_copy(update={"frozen_cache": "auto"})
+    chosen = choose(fresh(tiny_model, 1), shard, plan, settings, torch.device("cpu"), num_read)
+    assert chosen.cached == kept

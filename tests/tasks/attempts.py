@@ -203,9 +203,9 @@ def _save_and_die(folder: Path, at: int, _line: BinaryIO) -> None:
 
 
 def _finetune(inputs: Path, new: Shard | None = None, **changes: object) -> Stage:
-    """The second domain: replay and distillation, the frozen layers' output kept."""
+    """The second domain, learned as the default is: the frozen layers' output is kept."""
     params = load_params(ROOT / "params.yaml")
-    frequent = finetune_settings(params, ("replay", "distill"))
+    frequent = finetune_settings(params, params.finetune.strategy)
     section = frequent.finetune.model_copy(
         update={
             "training": frequent.finetune.training.model_copy(

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from dialogue.records import Turn
 from dialogue.shards import Shard, empty_shard, pack, write_shard
 from dialogue.tokenization import load_tokenizer
 from tasks.finetune import finetune
+from tests.dialogue.test_training import Steps
 
 
 def shard(tiny_model: Path, domain: str, number: int = 20) -> Shard:
@@ -149,3 +151,28 @@ def test_a_damaged_shard_is_named(params: Params, tiny_model: Path, tmp_path: Pa
     tokens.tofile(folder / "tokens.bin")
     with pytest.raises(ValueError, match=r"tokens\.bin: missing or damaged"):
         run(params, tmp_path, tiny_model, tmp_path / "none", "chat")
+
+
+def test_what_was_learned_stays_until_all_is_told(
+    params: Params, tiny_model: Path, tmp_path: Path
+) -> None:
+    """A tracker that is away at the very end costs no step."""
+
+    class Away(Steps):
+        def tags(self, values: Mapping[str, str]) -> None:
+            raise ConnectionError
+
+    write_shard(tmp_path / "none", empty_shard())
+    write_shard(tmp_path / "encoded" / "chat" / "train", shard(tiny_model, "chat"))
+    training = params.finetune.training.model_copy(update={"checkpoint_seconds": 1e-6})
+    often = params.model_copy(
+        update={"finetune": params.finetune.model_copy(update={"training": training})}
+    )
+    parents = (tiny_model, tmp_path / "none", "chat")
+    with pytest.raises(ConnectionError):
+        run(often, tmp_path, *parents, log=Away())
+    log = Steps()
+    run(often, tmp_path, *parents, log=log)
+    assert log.steps == []
+    assert (tmp_path / "chat.json").exists()
+    assert not (tmp_path / "checkpoints" / "chat").exists()

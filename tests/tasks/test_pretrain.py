@@ -137,3 +137,13 @@ def test_damaged_text_is_noticed_before_it_is_learned(params: Params, tmp_path: 
     path.write_bytes(damaged)
     with pytest.raises(ValueError, match=r"text\.parquet: damaged"):
         pretrained(params, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("share", "said"), [(0.0, "none is held out; raise it"), (1.0, "none is left to learn from")]
+)
+def test_text_that_is_all_of_one_part_is_refused(
+    params: Params, tmp_path: Path, share: float, said: str
+) -> None:
+    with pytest.raises(ValueError, match=rf"pretrain\.held_out_share: of \d+ pages .*{said}"):
+        run(params, tmp_path, TEXT, held_out_share=share)

@@ -137,6 +137,29 @@ def test_a_new_verdict_replaces_the_old(tmp_path: Path) -> None:
     assert releases.release_of_version(store, 1) == again
 
 
+def test_of_two_models_of_one_number_the_newer_is_found(tmp_path: Path) -> None:
+    """As where `register.model_name` was changed before there was a champion."""
+    store = releases.open_store(tmp_path)
+    for letter in "ba":
+        new = release(tmp_path, letter, 1)
+        releases.record(store, new)
+        releases.append(store, action="register", release=new, actor="ana", reason="")
+    found = releases.release_of_version(store, 1)
+    assert found is not None
+    assert found.digest == "a" * 64
+
+
+def test_a_rollback_goes_back_to_the_latest_of_several_reigns(tmp_path: Path) -> None:
+    store = releases.open_store(tmp_path)
+    a, b, c = (release(tmp_path, letter, number) for number, letter in enumerate("abc", 1))
+    crown(store, None, a)
+    crown(store, a.digest, b)
+    crown(store, b.digest, a, "override")
+    crown(store, a.digest, c)
+    crown(store, c.digest, a, "rollback")
+    assert releases.reigns(releases.journal(store)) == [a.digest, b.digest, a.digest]
+
+
 def test_the_store_moves_with_its_project(tmp_path: Path) -> None:
     (tmp_path / "old").mkdir()
     crown(releases.open_store(tmp_path / "old"), None, release(tmp_path / "old" / "mlruns", "a", 1))

@@ -48,6 +48,9 @@ def test_a_stage_leaves_its_settings_curve_data_and_artefacts(
         log.metrics({"perplexity": float("nan")})
         log.params({"precision": "bf16"})
         log.params(tracking.flatten({"domains": {"feedback_*": {"max": 0}}}))
+        log.params(
+            tracking.flatten({"labels": {"😀": "good", "😢": "bad", "a//b": 1, "x" * 300: 2}})
+        )
         log.tags({"model_digest": "b" * 64})
         log.dataset("support/train", "c" * 64, tmp_path / "data", "train")
         log.artifact(report)
@@ -65,6 +68,10 @@ def test_a_stage_leaves_its_settings_curve_data_and_artefacts(
         "members": '["a", "b"]',
         "precision": "bf16",
         "domains.feedback__.max": "0",
+        "labels._": "good",
+        "labels.__2": "bad",
+        "labels.a__b": "1",
+        f"labels.{'x' * 233}": "2",
     }
     tags = stage.data.tags
     assert (tags["stage"], tags["domain"]) == ("finetune@support", "support")

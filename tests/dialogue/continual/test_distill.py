@@ -22,6 +22,9 @@ from dialogue.shards import concatenate, empty_shard
 from tests.dialogue.continual.conftest import MakeRound
 from tests.dialogue.continual.rounds import settings, shard
 
+REHEARSED = ("replay", "distill")
+"""Of these, the second is tested: what is rehearsed is given."""
+
 
 def added(
     made: Round, regularizer: Regularizer, states: torch.Tensor, indices: tuple[int, ...]
@@ -43,7 +46,7 @@ def test_each_dialogue_counts_with_its_weight(
     made = lesson(
         new=shard("home", 3, tokens=7, seed=1),
         memory=Memory(empty_shard(), learned=("chat",)),
-        finetune=settings("distill", distill=weights),
+        finetune=settings(REHEARSED, distill=weights),
     )
     examples = concatenate([made.new, shard("chat", 2, tokens=9, seed=2)])
     regularizer = Distill(made).regularizer(examples)
@@ -82,7 +85,9 @@ def test_the_loss_is_the_sum_that_is_written_above(
     made = lesson(
         new=shard("home", 2, tokens=7, seed=1, supervised=3),
         memory=Memory(empty_shard(), learned=("chat",)),
-        finetune=settings("distill", distill={"replayed": 5.0, "new": 0.0, "whole": is_whole}),
+        finetune=settings(
+            ("replay", "distill"), distill={"replayed": 5.0, "new": 0.0, "whole": is_whole}
+        ),
         frozen=Freeze(top_layers=1, embeddings=True, norms=False),
     )
     examples = concatenate([made.new, shard("chat", 2, tokens=9, seed=2, supervised=3)])
@@ -133,7 +138,7 @@ def test_where_everything_is_supervised_whole_changes_no_bit(lesson: MakeRound) 
     memory = Memory(empty_shard(), learned=("chat",))
     found = []
     for is_whole in (False, True):
-        made = lesson(memory=memory, finetune=settings("distill", distill={"whole": is_whole}))
+        made = lesson(memory=memory, finetune=settings(REHEARSED, distill={"whole": is_whole}))
         examples = concatenate([made.new, shard("chat", 3, tokens=9, seed=2)])
         regularizer = Distill(made).regularizer(examples)
         assert regularizer is not None
@@ -148,7 +153,7 @@ def test_domains_count_alike_however_many_and_long_their_dialogues(lesson: MakeR
     made = lesson(
         new=shard("home", 2, tokens=7, seed=1, supervised=4),
         memory=Memory(empty_shard(), learned=("chat",)),
-        finetune=settings("distill", distill={"replayed": 5.0, "new": 0.0, "whole": True}),
+        finetune=settings(REHEARSED, distill={"replayed": 5.0, "new": 0.0, "whole": True}),
     )
     for tokens in (9, 60):
         rehearsed = [shard("chat", 2, tokens=tokens, seed=2), shard("help", 1, tokens=5, seed=3)]
@@ -169,7 +174,7 @@ def test_without_labels_what_the_parent_teaches_is_learned_from_it_alone(
     made = lesson(
         new=shard("home", 2, seed=1),
         memory=Memory(empty_shard(), learned=("chat",)),
-        finetune=settings("distill", distill={"replayed": replayed, "labels": labels}),
+        finetune=settings(REHEARSED, distill={"replayed": replayed, "new": 1.0, "labels": labels}),
     )
     examples = concatenate([made.new, shard("chat", 3, seed=2)])
     regularizer = Distill(made).regularizer(examples)
@@ -182,7 +187,7 @@ def test_what_is_new_is_learned_by_its_labels_whatever_it_is_called(lesson: Make
     made = lesson(
         new=shard("another name", 2, seed=1),
         memory=Memory(empty_shard(), learned=("chat",)),
-        finetune=settings("distill", distill={"replayed": 8.0, "labels": False}),
+        finetune=settings(REHEARSED, distill={"replayed": 8.0, "labels": False}),
     )
     regularizer = Distill(made).regularizer(concatenate([made.new, shard("chat", 1, seed=2)]))
     assert regularizer is not None
@@ -198,7 +203,7 @@ def test_of_a_domain_that_comes_again_the_parent_teaches_what_is_rehearsed(
     made = lesson(
         new=new,
         memory=Memory(empty_shard(), learned=("home",)),
-        finetune=settings("distill", distill={"replayed": 8.0, "labels": False}),
+        finetune=settings(REHEARSED, distill={"replayed": 8.0, "labels": False}),
     )
     rehearsed = shard("home", 3, seed=2)
     names = ("old-1", "writing-old-1", "writing-home-1")
@@ -212,7 +217,7 @@ def test_of_a_domain_that_comes_again_the_parent_teaches_what_is_rehearsed(
 def test_the_teacher_is_not_asked_where_it_does_not_count(lesson: MakeRound) -> None:
     made = lesson(
         memory=Memory(empty_shard(), learned=("chat",)),
-        finetune=settings("distill", distill={"replayed": 1.0, "new": 0.0}),
+        finetune=settings(REHEARSED, distill={"replayed": 1.0, "new": 0.0}),
     )
     regularizer = Distill(made).regularizer(made.new)
     assert regularizer is not None
@@ -222,7 +227,7 @@ def test_the_teacher_is_not_asked_where_it_does_not_count(lesson: MakeRound) -> 
 def test_the_teacher_stays_what_the_parent_was(lesson: MakeRound) -> None:
     made = lesson(
         memory=Memory(empty_shard(), learned=("chat",)),
-        finetune=settings("distill", distill={"new": 1.0}),
+        finetune=settings(REHEARSED, distill={"new": 1.0}),
     )
     regularizer = Distill(made).regularizer(made.new)
     assert regularizer is not None
@@ -266,7 +271,7 @@ def test_nothing_is_kept_where_it_would_be_used_once_or_has_no_room(
 
 
 def test_the_first_domain_has_no_teacher(lesson: MakeRound) -> None:
-    made = lesson(finetune=settings("distill", distill={"new": 1.0}))
+    made = lesson(finetune=settings(REHEARSED, distill={"new": 1.0}))
     assert Distill(made).regularizer(made.new) is None
     again = replace(made, memory=Memory(empty_shard(), learned=("chat",)))
     assert Distill(again).regularizer(made.new) is not None
@@ -278,7 +283,7 @@ def test_the_teacher_stands_where_training_runs(
     """torch's `meta` device for a GPU: tensors of two devices do not mix."""
     monkeypatch.setattr(distill, "choose_device", lambda: torch.device("meta"))
     memory = Memory(empty_shard(), learned=("chat",))
-    made = lesson(memory=memory, finetune=settings("distill", distill={"new": 1.0}))
+    made = lesson(memory=memory, finetune=settings(REHEARSED, distill={"new": 1.0}))
     regularizer = Distill(made).regularizer(made.new)
     assert isinstance(regularizer, Divergence)
     taught = regularizer._parent.states([0, 1])

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from dialogue.config import Freeze
 from dialogue.continual import ewc
 from dialogue.continual.ewc import Ewc, Penalty, fisher_diagonal
 from dialogue.encoding import Encoded
@@ -90,7 +91,9 @@ def test_the_first_round_is_held_by_nothing(lesson: MakeRound) -> None:
 
 def test_importances_that_do_not_fit_are_refused_before_training(lesson: MakeRound) -> None:
     made = lesson(finetune=settings("ewc", ewc={"max_bytes": 1000}))
-    with pytest.raises(ValueError, match=r"finetune.ewc.max_bytes is 1000, but what learns needs"):
+    with pytest.raises(
+        ValueError, match=r"finetune.ewc.max_bytes is 1000, but what learns, or has"
+    ):
         Ewc(made).prepare()
 
 
@@ -116,3 +119,18 @@ def test_what_is_held_stands_where_training_runs(
     penalty = regularizer.on_step({n: p.to("meta") for n, p in made.model.named_parameters()})
     assert penalty is not None
     assert penalty.device.type == "meta"
+
+
+def test_what_is_frozen_for_a_round_is_held_after_it(lesson: MakeRound) -> None:
+    first = lesson("chat", finetune=settings("ewc"))
+    memory = Ewc(first).remember(first.memory)
+    top = Freeze(top_layers=1, embeddings=True, norms=False)
+    second = lesson("home", memory=memory, finetune=settings("ewc"), frozen=top)
+    after = Ewc(second).remember(memory).of("ewc")
+    assert after.keys() == memory.of("ewc").keys()
+    for name, parameter in second.model.named_parameters():
+        assert torch.equal(after[name], memory.of("ewc")[name]) != parameter.requires_grad, name
+    allowed = {"max_bytes": memory.num_bytes - 1}
+    third = lesson("help", memory=memory, finetune=settings("ewc", ewc=allowed), frozen=top)
+    with pytest.raises(ValueError, match=rf"needs {memory.num_bytes}: raise it"):
+        Ewc(third).prepare()

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from dialogue.config import Freeze
 from dialogue.continual.lora import Lora, Overlap
 from dialogue.continual.memory import Memory
 from dialogue.continual.strategy import Round
@@ -105,3 +106,15 @@ def test_earlier_adapters_count_as_large_as_they_are(lesson: MakeRound, left: in
     strategy.prepare()
     strategy.merge()
     assert strategy.remember(memory).num_bytes == needed
+
+
+def test_what_is_frozen_for_a_round_keeps_its_rows(lesson: MakeRound) -> None:
+    memory = Memory(empty_shard())
+    for layers, numbers in ((2, [2] * 14), (1, [2] * 7 + [4] * 7)):
+        frozen = Freeze(top_layers=layers, embeddings=True, norms=False)
+        made = lesson("chat", memory=memory, finetune=settings("lora", lora=SMALL), frozen=frozen)
+        strategy = Lora(made)
+        strategy.prepare()
+        strategy.merge()
+        memory = strategy.remember(memory)
+        assert sorted(len(rows) for rows in memory.of("lora").values()) == numbers

@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 
 from dialogue.continual.memory import Memory
-from dialogue.continual.replay import Replay
+from dialogue.continual.replay import Replay, num_beside
 from dialogue.shards import Shard, concatenate, empty_shard
 from tests.dialogue.continual.conftest import MakeRound
 from tests.dialogue.continual.rounds import settings, shard
@@ -86,3 +86,8 @@ def test_a_memory_that_shrinks_is_the_sample_it_would_have_been(lesson: MakeRoun
 def test_a_share_of_one_is_refused() -> None:
     with pytest.raises(ValueError, match="less than 1"):
         settings(replay={"share": 1.0})
+
+
+@pytest.mark.parametrize(("num_new", "share", "wanted"), [(1, 0.3, 1), (2, 0.2, 1), (1, 0.0, 0)])
+def test_a_round_of_few_rehearses_one(num_new: int, share: float, wanted: int) -> None:
+    assert num_beside(num_new, share) == wanted
