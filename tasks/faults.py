@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import opcode
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 USER_ERROR = 2
 """The exit status that says: the `error:` lines name what to mend."""
@@ -58,6 +60,8 @@ def is_for_people(error: ValueError | OSError) -> bool:
 
 def _said(error: ValueError | OSError) -> str:
     """The file first, as in every message, where the system names one."""
-    if isinstance(error, OSError) and error.filename and error.strerror:
-        return f"{error.filename}: {error.strerror}"
-    return str(error)
+    if not isinstance(error, OSError) or not error.strerror:
+        return str(error)
+    # Of a file that is being written the system names nothing.
+    mend = "; make room and run again" if error.errno == errno.ENOSPC else ""
+    return f"{error.filename or Path.cwd()}: {error.strerror}{mend}"

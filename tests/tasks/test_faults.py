@@ -16,7 +16,7 @@ from pydantic import TypeAdapter
 from dialogue import config
 from perennial.promote import version_number
 from tasks._verdict import read_verdict
-from tasks.faults import is_for_people
+from tasks.faults import is_for_people, told_to_people
 
 ROOT = Path(__file__).parents[2]
 
@@ -58,6 +58,17 @@ def test_what_only_we_can_mend(statement: str) -> None:
     module = {"__name__": "dialogue.metrics.novelty", "np": np, "torch": torch}
     exec(f"def act(): {statement}", module)
     assert not is_for_people(fault(module["act"]))  # type: ignore[arg-type]
+
+
+def test_a_full_disk_that_names_no_file_is_told_with_its_mend(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As the kernel tells of `write`; `/dev/full` has no room."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit), told_to_people(), open("/dev/full", "wb", 0) as file:
+        file.write(b"x")
+    said = capsys.readouterr().err
+    assert said == f"error: {tmp_path}: No space left on device; make room and run again\n"
 
 
 def test_a_fault_of_the_program_shows_where() -> None:
