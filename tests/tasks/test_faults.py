@@ -65,7 +65,7 @@ def test_a_full_disk_that_names_no_file_is_told_with_its_mend(
 ) -> None:
     """As the kernel tells of `write`; `/dev/full` has no room."""
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(SystemExit), told_to_people(), open("/dev/full", "wb", 0) as file:
+    with pytest.raises(SystemExit), told_to_people(), Path("/dev/full").open("wb", 0) as file:
         file.write(b"x")
     said = capsys.readouterr().err
     assert said == f"error: {tmp_path}: No space left on device; make room and run again\n"
