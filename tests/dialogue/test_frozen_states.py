@@ -67,3 +67,20 @@ def test_of_another_arithmetic_it_is_not(tiny_model: Path, tmp_path: Path) -> No
     assert reading.read(32) == 96
     reading.tokens_per_batch = 64
     assert reading.read(32) == 96
+
+
+@pytest.mark.parametrize("fault", ["flipped", "short", "no facts"])
+def test_what_is_not_whole_is_computed_again(tiny_model: Path, tmp_path: Path, fault: str) -> None:
+    """A damaged file, and a run that was killed while it was filled."""
+    reading = Reading(tiny_model, tmp_path)
+    reading.read(32)
+    file = tmp_path / "states.bin"
+    raw = bytearray(file.read_bytes())
+    if fault == "flipped":
+        raw[100] ^= 1
+        file.write_bytes(raw)
+    elif fault == "short":
+        file.write_bytes(raw[:-4])
+    else:
+        (tmp_path / "states.json").unlink()
+    assert [reading.read(32), reading.read(32)] == [96, 0]

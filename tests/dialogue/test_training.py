@@ -21,6 +21,7 @@ from transformers import PreTrainedModel
 from dialogue import early_stopping
 from dialogue.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from dialogue.choices import choose
+from dialogue.compilation import can_compile
 from dialogue.config import Freeze, Training
 from dialogue.distributed import Objective
 from dialogue.early_stopping import EarlyStopping
@@ -31,7 +32,7 @@ from dialogue.log import SilentLog
 from dialogue.manifest import verify_manifest
 from dialogue.model import load_model
 from dialogue.objective import Regularizer
-from dialogue.packing import collate, plan_steps
+from dialogue.packing import Plan, collate, plan_steps
 from dialogue.shards import Shard, concatenate, pack
 from dialogue.training import learning_rate, train, write_curve
 
@@ -68,6 +69,9 @@ def fresh(tiny_model: Path, top_layers: int | None = None) -> PreTrainedModel:
     model = load_model(tiny_model)
     freeze(model, Freeze(top_layers=top_layers, embeddings=top_layers is not None, norms=False))
     return model
+
+
+LONG = plan_steps(examples().lengths, epochs=2.0, tokens_per_batch=128, tokens_per_step=128, seed=1)
 
 
 class Killed(Exception):  # noqa: N818
@@ -258,9 +262,28 @@ def test_kept_frozen_layers_give_the_same_weights(tiny_model: Path, tmp_path: Pa
         torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-4)
 
 
-def test_keeping_what_can_change_is_refused(tiny_model: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("reason", ["all learns", "embeddings learn", "dropout"])
+def test_keeping_what_can_change_is_refused(tiny_model: Path, tmp_path: Path, reason: str) -> None:
+    model = fresh(tiny_model, top_layers=None if reason == "all learns" else 1)
+    if reason == "embeddings learn":
+        model.get_input_embeddings().requires_grad_(True)
+    elif reason == "dropout":
+        model.config.attention_dropout = 0.1
     with pytest.raises(ValueError, match=r"training\.frozen_cache"):
-        run(fresh(tiny_model), tmp_path / "a", frozen_cache="always")
+        run(model, tmp_path / "a", frozen_cache="always")
+    settings = SETTINGS.model_copy(update={"frozen_cache": "auto"})
+    assert not choose(model, examples(), LONG, settings, torch.device("cpu")).cached
+
+
+@pytest.mark.skipif(not can_compile(), reason="no C++ compiler")
+@pytest.mark.parametrize(
+    ("repeated", "compiled"), [(1, False), (200_000, True)], ids=["a short run", "a long run"]
+)
+def test_a_run_is_compiled_where_that_pays(tiny_model: Path, repeated: int, compiled: bool) -> None:
+    settings = SETTINGS.model_copy(update={"compile": "auto"})
+    plan = Plan(LONG.steps * repeated)
+    chosen = choose(fresh(tiny_model), examples(), plan, settings, torch.device("cpu"))
+    assert chosen.compiled == compiled
 
 
 @pytest.mark.parametrize("setting", ["frozen_cache", "compile"])
@@ -624,7 +647,7 @@ def test_frozen_layers_are_kept_where_anybody_reads_an_example_again(
     tiny_model: Path, num_read: int, epochs: float, kept: bool
 ) -> None:
     shard = examples()
-    sizes = {"tokens_per_batch": 128, "tokens_per_step": 128, "seed": 1}
+    sizes: dict[str, Any] = {"tokens_per_batch": 128, "tokens_per_step": 128, "seed": 1}
     plan = plan_steps(shard.lengths, epochs=epochs, **sizes)
     settings = SETTINGS.model_copy(update={"frozen_cache": "auto"})
     chosen = choose(fresh(tiny_model, 1), shard, plan, settings, torch.device("cpu"), num_read)

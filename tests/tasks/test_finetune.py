@@ -13,7 +13,7 @@ from dialogue.continual.memory import read_memory
 from dialogue.encoding import Encoder
 from dialogue.log import SilentLog
 from dialogue.manifest import read_manifest, verify_manifest
-from dialogue.model import load_model
+from dialogue.model import load_model, save_model
 from dialogue.records import Turn
 from dialogue.shards import Shard, empty_shard, pack, write_shard
 from dialogue.tokenization import load_tokenizer
@@ -176,3 +176,18 @@ def test_what_was_learned_stays_until_all_is_told(
     assert log.steps == []
     assert (tmp_path / "chat.json").exists()
     assert not (tmp_path / "checkpoints" / "chat").exists()
+
+
+def test_a_loss_that_is_not_finite_leaves_no_model(
+    params: Params, tiny_model: Path, tmp_path: Path
+) -> None:
+    broken, tokenizer = load_model(tiny_model), load_tokenizer(tiny_model)
+    with torch.no_grad():
+        broken.base_model.norm.weight.fill_(float("nan"))
+    save_model(broken, tokenizer, tmp_path / "broken", domain="base")
+    write_shard(tmp_path / "none", empty_shard())
+    write_shard(tmp_path / "encoded" / "chat" / "train", shard(tiny_model, "chat"))
+    with pytest.raises(ValueError, match=r"stopped at step 1: loss nan.*batch of dialogues chat-"):
+        run(params, tmp_path, tmp_path / "broken", tmp_path / "none", "chat")
+    for name in ("models", "memory", "chat.json", "chat.csv"):
+        assert not (tmp_path / name).exists()
