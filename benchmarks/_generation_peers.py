@@ -105,9 +105,9 @@ def full_passes(
         part = candidates[start : start + batch_size]
         ids = _padded([[*context, *candidate] for candidate in part])
         width = max(map(len, part)) + 1
-        logits = model(input_ids=ids, use_cache=False).logits
-        logits = logits[:, len(context) - 1 : len(context) - 1 + width - 1]
-        found += _sums(logits, _padded(part), part)
+        logits = model(input_ids=ids, use_cache=False, logits_to_keep=width).logits
+        # The last column of the longest predicts nothing that is scored.
+        found += _sums(logits[:, :-1], _padded(part), part)
     return found
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
+from scipy import stats
 
 from benchmarks.form import Row
 from dialogue.metrics import METRICS
@@ -70,14 +71,17 @@ def _bits(measured: Mapping[str, Any]) -> float:
 
 
 def _ratio(rows: Floats) -> float:
-    return float(rows[:, 0].sum() / rows[:, 1].sum())
+    """NaN of nothing: a small exam may have no reply to be picked."""
+    return float(rows[:, 0].sum() / rows[:, 1].sum()) if len(rows) else math.nan
 
 
 def figures_of(results: Sequence[Result], default: str, data_bytes: int) -> dict[str, float]:
     """The default strategy's figures with the ends of their 95 % intervals.
 
-    Dialogues are drawn anew within their domain and runs (an order and a seed) among the runs,
-    the same ones for every strategy.
+    Dialogues are drawn anew within their domain, the same ones for every strategy, and then runs
+    (an order and a seed) among the runs. Few runs drawn anew vary too little, by √((n − 1) / n),
+    and what they vary by is known as badly as Student's t says. One run says nothing of others:
+    its interval is of dialogues alone.
     """
     groups: dict[tuple[str, int], dict[str, Result]] = {}
     for result in results:
@@ -89,16 +93,20 @@ def figures_of(results: Sequence[Result], default: str, data_bytes: int) -> dict
     generator = np.random.default_rng(17)
     examined = runs[0]["naive"].found["scores"]["base"]
     sizes = {domain: len(rows[_BITS]) for domain, rows in examined.items()}
-    drawn = [_figures(_all_runs(runs, default, None), data_bytes)]
+    whole = _all_runs(runs, default, None)
+    by_dialogue, by_run = [], []
     for _ in range(_RESAMPLES):
         chosen = {domain: generator.random(size) for domain, size in sizes.items()}
-        some = [runs[index] for index in generator.integers(len(runs), size=len(runs))]
-        drawn.append(_figures(_all_runs(some, default, chosen), data_bytes))
+        by_dialogue.append(_figures(_all_runs(runs, default, chosen), data_bytes))
+        some = [whole[index] for index in generator.integers(len(runs), size=len(runs))]
+        by_run.append(_figures(some, data_bytes))
     found: dict[str, float] = {}
-    for name in _NAMES:
-        values = np.array([each[name] for each in drawn])
-        found[name] = float(values[0])
-        found[f"{name}_low"], found[f"{name}_high"] = np.quantile(values[1:], [0.025, 0.975])
+    freedom = len(runs) - 1
+    of_runs = stats.t.ppf(0.975, freedom) * math.sqrt(1 + 1 / freedom) if freedom else 0.0
+    for name, value in _figures(whole, data_bytes).items():
+        spread = [np.std([each[name] for each in drawn]) for drawn in (by_dialogue, by_run)]
+        half = math.hypot(stats.norm.ppf(0.975) * spread[0], of_runs * spread[1])
+        found |= {name: value, f"{name}_low": value - half, f"{name}_high": value + half}
     return {name: float(value) for name, value in found.items()}
 
 
@@ -243,7 +251,7 @@ def _heat_maps(results: Sequence[Result], metric: str, title: str) -> Figure:
     axes = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
     maps = [_mean_map([r for r in results if r.name == n], metric, lessons) for n in names]
     # A few very bad cells must not take the whole scale: it ends where most cells do.
-    low, high = np.min(maps), np.quantile(maps, 0.9)
+    low, high = np.nanmin(maps), np.nanquantile(maps, 0.9)
     good_is_low = METRICS[metric].sign < 0
     for place, axis in enumerate(axes.flat):
         if place >= len(names):

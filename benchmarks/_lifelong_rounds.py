@@ -65,12 +65,18 @@ def settings(
         section["strategy"] = tuple(strategy)
     if base == "small":
         section["freeze"] |= {"top_layers": None, "embeddings": False}
-    section["training"] |= TRAINING[base] | {"seed": seed, "patience": 0}
-    section["replay"]["max_bytes"] = int(_MEMORY_SHARE * stream.num_bytes)
+    # Only joint training would be long enough to be compiled, and its shares are told by its cost.
+    section["training"] |= TRAINING[base] | {"seed": seed, "patience": 0, "compile": "never"}
+    section["replay"] |= memory_of(stream.num_bytes)["replay"]
     section["ewc"]["max_bytes"] = 10**9
     for part, values in (changes or {}).items():
         section[part] |= values
     return Finetune.model_validate(section)
+
+
+def memory_of(num_bytes: int) -> dict[str, dict[str, int]]:
+    """What of the settings makes the memory its share of so many bytes of training dialogues."""
+    return {"replay": {"max_bytes": int(_MEMORY_SHARE * num_bytes)}}
 
 
 def nothing() -> Memory:

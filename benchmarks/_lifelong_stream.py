@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import filelock
 import yaml
 from pydantic import BaseModel
 from transformers import PreTrainedTokenizerFast
@@ -109,12 +111,15 @@ def open_stream(sizes: Sizes, folder: Path, sources: Mapping[str, Source] | None
     learned = {n: list(smallest(_of(d, "train"), sizes.num_train, _id)) for n, d in found.items()}
     asked = {n: list(smallest(_of(d, "test"), sizes.num_test, _id)) for n, d in found.items()}
     base = folder / "base"
-    if not base.exists() and sizes.pretrain_tokens is None:
-        model, tokenizer = initial_model(params.pretrain.init, (), seed=17)
-        save_model(model, tokenizer, base, domain="base", parent_digest=None)
-    elif not base.exists():
-        texts = (turn.text for each in learned.values() for d in each for turn in d.turns)
-        _make_base(params, list(texts), sizes.pretrain_tokens, base)
+    folder.mkdir(parents=True, exist_ok=True)
+    # Several may run parts of a benchmark at once.
+    with filelock.FileLock(folder / "base.lock"):
+        if not base.exists() and sizes.pretrain_tokens is None:
+            model, tokenizer = initial_model(params.pretrain.init, (), seed=17)
+            save_model(model, tokenizer, base, domain="base", parent_digest=None)
+        elif not base.exists():
+            texts = (turn.text for each in learned.values() for d in each for turn in d.turns)
+            _make_base(params, list(texts), sizes.pretrain_tokens, base)
     tokenizer = load_tokenizer(base)
     changes = {"max_tokens": sizes.max_tokens, "num_distractors": 4, "num_hard_distractors": 0}
     settings = params.evaluate.model_copy(update=changes)
@@ -252,8 +257,8 @@ def _make_base(params: Params, texts: list[str], max_tokens: int | None, folder:
         training,
         SilentLog(),
         pad_id=tokenizer.pad_token_id,
-        checkpoints=folder.with_name("checkpoints"),
+        checkpoints=folder.with_name(f"checkpoints-{os.getpid()}"),
         label="base model",
     )
-    shutil.rmtree(folder.with_name("checkpoints"), ignore_errors=True)
+    shutil.rmtree(folder.with_name(f"checkpoints-{os.getpid()}"), ignore_errors=True)
     save_model(model, tokenizer, folder, domain="base", parent_digest=None)

@@ -50,7 +50,9 @@ def population(sizes: Sizes, folder: Path) -> Population:
     if not kept.exists():
         found = _examined(sizes, kept.parent)
         values = {f"{d} {metric}": v for d, of in found.items() for metric, v in of.items()}
-        np.savez(kept, **values)  # type: ignore[arg-type]
+        partial = kept.with_name("partial.npz")
+        np.savez(partial, **values)  # type: ignore[arg-type]
+        partial.rename(kept)
     people: dict[str, dict[str, Floats]] = {}
     with np.load(kept, allow_pickle=False) as values:
         for name in values:

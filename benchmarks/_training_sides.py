@@ -226,7 +226,8 @@ def sides(name: str, folder: Path) -> Round:
         "compiled, sdpa": lambda: transformers_compiled(shard, "sdpa"),
         "trainer": lambda: trainer(shard, tokenizer, "trainer"),
         "trainer, tuned": lambda: trainer(shard, tokenizer, "trainer", **TUNED),
-        "trl": lambda: trainer(shard, tokenizer, "trl"),
+        # In the type that is chosen here: as it comes it would compute in bf16 wherever it is slow.
+        "trl": lambda: trainer(shard, tokenizer, "trl", bf16=TUNED["bf16"]),
         "trl, tuned": lambda: trainer(shard, tokenizer, "trl", **TUNED),
         "trl, compiled": lambda: trainer(
             shard,

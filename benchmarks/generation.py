@@ -279,7 +279,7 @@ def _tried(quick: bool) -> list[Setting]:
     compiled = [
         Setting(attention, "static", 32, _dtype(), compiled=True) for attention in ("sdpa", "eager")
     ]
-    return [*settings([_dtype()], [8, 16, 32, 64]), *fp32, *compiled]
+    return list(dict.fromkeys([*settings([_dtype()], [8, 16, 32, 64]), *fp32, *compiled]))
 
 
 def _encoded(ids: Sequence[int], *, scored: bool) -> Encoded:

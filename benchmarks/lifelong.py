@@ -8,7 +8,7 @@ folder for each state of settings and code, so that a run that was stopped goes 
 
     python -m benchmarks.lifelong                      # every strategy: two hours on two cores
     python -m benchmarks.lifelong --base pretrained --seeds 1 \
-        --strategies naive replay+distill+average joint     # an hour
+        --strategies naive replay+distill+average joint     # with bf16 in hardware half an hour
     python -m benchmarks.lifelong --quick              # a smoke run, too small to judge
 """
 
@@ -86,11 +86,7 @@ def main() -> int:
         partial = path.with_suffix(".partial")
         partial.write_text(json.dumps(found))
         partial.rename(path)
-    results = [
-        Result(name, order, seed, json.loads(path.read_text()))
-        for name, order, seed in runs
-        if (path := folder / f"{name} {order} {seed}.json").exists()
-    ]
+    results = _finished(folder, [*STRATEGIES, *PEERS])
     draw(results, folder)
     figures = figures_of(results, default, stream.num_bytes)
     judged = {
@@ -101,6 +97,9 @@ def main() -> int:
     whole = all(math.isfinite(value) for value in judged.values())
     if not whole:
         print(f"nothing is judged: {default}, naive and joint are not all there", file=sys.stderr)
+    elif len({(each.order, each.seed) for each in results}) < 2:
+        whole = False
+        print("nothing is judged: one run says nothing of the spread of runs", file=sys.stderr)
     rows, quick = table(results, default), asked.quick or not whole
     status = report("lifelong", rows, judged, BOUNDS, quick=quick)
     (folder / "figures.json").write_text(json.dumps(figures, indent=2))
@@ -131,6 +130,17 @@ def _runs(asked: argparse.Namespace, default: str) -> Iterator[tuple[str, str, i
         for order in asked.orders:
             for name in names:
                 yield name, order, seed
+
+
+def _finished(folder: Path, known: Sequence[str]) -> list[Result]:
+    """Every run that is kept here, of this start or an earlier one."""
+    found = []
+    for path in sorted(folder.glob("*.json")):
+        name, _, rest = path.stem.partition(" ")
+        order, _, seed = rest.rpartition(" ")
+        if name in known and order in ORDERS and seed.isdigit():
+            found.append(Result(name, order, int(seed), json.loads(path.read_text())))
+    return sorted(found, key=lambda each: (known.index(each.name), each.order, each.seed))
 
 
 def _settings(name: str, seed: int, stream: Stream, base: str) -> Finetune:

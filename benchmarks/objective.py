@@ -100,10 +100,11 @@ def main() -> int:
 def _distillation(*, quick: bool) -> tuple[dict[str, float], float]:
     """Rows a second of both sides, forward and backward, and their ratio."""
     num, hidden, vocabulary = (64, 64, 2_000) if quick else (512, 576, 49_152)
+    dtype = torch.bfloat16 if choose_precision("auto") == "bf16" else torch.float32
     generator = torch.Generator().manual_seed(17)
     weight = 0.04 * torch.randn(vocabulary, hidden, generator=generator)
     states = torch.randn(num, hidden, generator=generator)
-    theirs = (states + 0.1 * torch.randn(num, hidden, generator=generator)).bfloat16()
+    theirs = (states + 0.1 * torch.randn(num, hidden, generator=generator)).to(dtype)
     shares = 16.0 * torch.rand(num, generator=generator)
     targets = torch.randint(vocabulary, (num,), generator=generator)
     targets[::2] = NO_TARGET
@@ -112,13 +113,13 @@ def _distillation(*, quick: bool) -> tuple[dict[str, float], float]:
 
     def ours() -> None:
         given = states.clone().requires_grad_()
-        total, _ = taught_nats(given.bfloat16(), layer, targets, teacher)
+        total, _ = taught_nats(given.to(dtype), layer, targets, teacher)
         total.backward()  # type: ignore[no-untyped-call]
         losses["ours"] = float(total.detach())
 
     def peer() -> None:
-        given, cast = states.clone().requires_grad_(), weight.bfloat16()
-        logits = functional.linear(given.bfloat16(), cast).float()
+        given, cast = states.clone().requires_grad_(), weight.to(dtype)
+        logits = functional.linear(given.to(dtype), cast).float()
         wanted = functional.linear(theirs, cast).float().log_softmax(-1)
         found = logits.log_softmax(-1)
         each = functional.kl_div(found, wanted, reduction="none", log_target=True).sum(-1)
