@@ -18,7 +18,7 @@ import pytest
 import torch
 from transformers import PreTrainedModel
 
-from dialogue import early_stopping
+from dialogue import choices, early_stopping
 from dialogue.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from dialogue.choices import choose
 from dialogue.compilation import can_compile
@@ -32,7 +32,7 @@ from dialogue.log import SilentLog
 from dialogue.manifest import verify_manifest
 from dialogue.model import load_model
 from dialogue.objective import Regularizer
-from dialogue.packing import Plan, collate, plan_steps
+from dialogue.packing import collate, plan_steps
 from dialogue.shards import Shard, concatenate, pack
 from dialogue.training import learning_rate, train, write_curve
 
@@ -276,13 +276,14 @@ def test_keeping_what_can_change_is_refused(tiny_model: Path, tmp_path: Path, re
 
 
 @pytest.mark.skipif(not can_compile(), reason="no C++ compiler")
-@pytest.mark.parametrize(
-    ("repeated", "compiled"), [(1, False), (200_000, True)], ids=["a short run", "a long run"]
-)
-def test_a_run_is_compiled_where_that_pays(tiny_model: Path, repeated: int, compiled: bool) -> None:
+@pytest.mark.parametrize(("pays_from", "compiled"), [(3e13, False), (1e7, True)])
+def test_a_run_is_compiled_where_that_pays(
+    tiny_model: Path, monkeypatch: pytest.MonkeyPatch, pays_from: float, compiled: bool
+) -> None:
+    """Some 1e8 operations of this one."""
+    monkeypatch.setattr(choices, "_COMPILING_PAYS", pays_from)
     settings = SETTINGS.model_copy(update={"compile": "auto"})
-    plan = Plan(LONG.steps * repeated)
-    chosen = choose(fresh(tiny_model), examples(), plan, settings, torch.device("cpu"))
+    chosen = choose(fresh(tiny_model), examples(), LONG, settings, torch.device("cpu"))
     assert chosen.compiled == compiled
 
 
