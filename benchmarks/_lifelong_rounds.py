@@ -46,7 +46,8 @@ TRAINING: dict[str, dict[str, float | int]] = {
         "min_steps": 1,
     },
 }
-_MEMORY_SHARE = 0.05
+MEMORY_SHARE = 0.05
+"""Of the training dialogues' bytes."""
 
 
 def settings(
@@ -67,16 +68,11 @@ def settings(
         section["freeze"] |= {"top_layers": None, "embeddings": False}
     # Only joint training would be long enough to be compiled, and its shares are told by its cost.
     section["training"] |= TRAINING[base] | {"seed": seed, "patience": 0, "compile": "never"}
-    section["replay"] |= memory_of(stream.num_bytes)["replay"]
+    section["replay"]["max_bytes"] = int(MEMORY_SHARE * stream.num_bytes)
     section["ewc"]["max_bytes"] = 10**9
     for part, values in (changes or {}).items():
         section[part] |= values
     return Finetune.model_validate(section)
-
-
-def memory_of(num_bytes: int) -> dict[str, dict[str, int]]:
-    """What of the settings makes the memory its share of so many bytes of training dialogues."""
-    return {"replay": {"max_bytes": int(_MEMORY_SHARE * num_bytes)}}
 
 
 def nothing() -> Memory:

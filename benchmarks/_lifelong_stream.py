@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -249,6 +248,7 @@ def _make_base(params: Params, texts: list[str], max_tokens: int | None, folder:
     training = training.model_copy(update={"learning_rate": 2e-3, "tokens_per_step": 4_096})
     tokenizer = train_tokenizer(texts, settings.vocabulary_size)
     model = scratch_model(settings, tokenizer, seed=17)
+    checkpoints = folder.with_name("checkpoints")
     blocks = text_blocks(plain_documents(params), tokenizer, 128, max_tokens)
     assert tokenizer.pad_token_id is not None
     train(
@@ -257,8 +257,8 @@ def _make_base(params: Params, texts: list[str], max_tokens: int | None, folder:
         training,
         SilentLog(),
         pad_id=tokenizer.pad_token_id,
-        checkpoints=folder.with_name(f"checkpoints-{os.getpid()}"),
+        checkpoints=checkpoints,
         label="base model",
     )
-    shutil.rmtree(folder.with_name(f"checkpoints-{os.getpid()}"), ignore_errors=True)
+    shutil.rmtree(checkpoints, ignore_errors=True)
     save_model(model, tokenizer, folder, domain="base", parent_digest=None)

@@ -18,14 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks._lifelong_rounds import (
-    QUICK,
-    SIZES,
-    learn,
-    memory_of,
-    nothing,
-    settings,
-)
+from benchmarks._lifelong_rounds import MEMORY_SHARE, QUICK, SIZES, learn, nothing, settings
 from benchmarks._lifelong_stream import SHARED, Stream, kept_name, open_stream, services
 from benchmarks.form import Bound, Row, quick_wanted, report
 from dialogue.config import load_params
@@ -107,8 +100,8 @@ def _rounds(
 ) -> list[tuple[float, float]]:
     """Seconds of processor time and bytes of memory of every round."""
     model, memory = load_model(stream.base), nothing()
-    size = sum(lesson.num_bytes for lesson in lessons.values())
-    chosen = settings("small", 1, stream, changes=memory_of(size))
+    size = int(MEMORY_SHARE * sum(lesson.num_bytes for lesson in lessons.values()))
+    chosen = settings("small", 1, stream, changes={"replay": {"max_bytes": size}})
     found = []
     for domain in order:
         model, memory, cost = learn(stream, domain, lessons[domain], memory, chosen, model)

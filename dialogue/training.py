@@ -313,7 +313,8 @@ class _Run:
             between = interruption.check if num_processes() == 1 else _go_on
             try:
                 if self._measure(between):
-                    log.metrics({HELD_OUT: self.curve[-1][HELD_OUT]}, step=self.step)
+                    row = self.curve[-1]
+                    log.metrics({k: row[k] for k in row if k != "step"}, step=self.step)
                 while self.step < len(self.plan.steps) and not self._is_over():
                     row = self._advance(between)
                     self.curve.append(row)

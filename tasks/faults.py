@@ -62,6 +62,7 @@ def _said(error: ValueError | OSError) -> str:
     """The file first, as in every message, where the system names one."""
     if not isinstance(error, OSError) or not error.strerror:
         return str(error)
-    # Of a file that is being written the system names nothing.
-    mend = "; make room and run again" if error.errno == errno.ENOSPC else ""
-    return f"{error.filename or Path.cwd()}: {error.strerror}{mend}"
+    if error.errno == errno.ENOSPC:
+        # Of a file that is being written the system names nothing.
+        return f"{error.filename or Path.cwd()}: {error.strerror}; make room and run again"
+    return f"{error.filename}: {error.strerror}" if error.filename else str(error)

@@ -44,7 +44,7 @@ def num_beside(num_new: int, share: float) -> int:
 
     One at least where the share is not 0: a round of few would rehearse nothing.
     """
-    return max(share > 0, round(num_new * share / (1.0 - share)))
+    return max(int(share > 0), round(num_new * share / (1.0 - share)))
 
 
 def sample(shard: Shard, max_bytes: int) -> Shard:

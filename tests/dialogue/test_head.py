@@ -11,6 +11,14 @@ from dialogue.compilation import can_compile
 from dialogue.head import OutputLayer, Teacher, summed_nats, taught_nats
 from dialogue.packing import NO_TARGET
 
+COMPILED = pytest.mark.parametrize(
+    "compile_it",
+    [
+        pytest.param(True, marks=pytest.mark.skipif(not can_compile(), reason="no C++ compiler")),
+        False,
+    ],
+)
+
 
 @pytest.mark.parametrize("rows", [1, 7, 300])
 def test_loss_and_gradients_are_those_of_cross_entropy(
@@ -70,13 +78,7 @@ def test_hot_distillation_is_half_the_mean_square_of_der() -> None:
 
 @pytest.mark.parametrize("temperature", [1.0, 2.5])
 @pytest.mark.parametrize("is_own", [True, False])
-@pytest.mark.parametrize(
-    "compile_it",
-    [
-        pytest.param(True, marks=pytest.mark.skipif(not can_compile(), reason="no C++ compiler")),
-        False,
-    ],
-)
+@COMPILED
 def test_what_a_teacher_adds_is_what_autograd_makes_of_the_formula(
     temperature: float, is_own: bool, compile_it: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -112,13 +114,7 @@ def test_what_a_teacher_adds_is_what_autograd_makes_of_the_formula(
 
 
 @pytest.mark.parametrize("has_teacher", [False, True])
-@pytest.mark.parametrize(
-    "compile_it",
-    [
-        pytest.param(True, marks=pytest.mark.skipif(not can_compile(), reason="no C++ compiler")),
-        False,
-    ],
-)
+@COMPILED
 def test_what_is_nearly_certain_keeps_its_gradient_in_bf16(
     has_teacher: bool, compile_it: bool
 ) -> None:

@@ -487,6 +487,16 @@ def test_told_to_stop_it_does_not_finish_a_long_step(tiny_model: Path, tmp_path:
     assert all(map(torch.equal, go("b", SilentLog(), None).parameters(), resumed.parameters()))
 
 
+class Told(Steps):
+    """Remembers what was told first."""
+
+    first: frozenset[str] = frozenset()
+
+    def metrics(self, values: Mapping[str, float], step: int | None = None) -> None:
+        super().metrics(values, step)
+        self.first = self.first or frozenset(values)
+
+
 def test_told_to_stop_it_does_not_finish_a_long_measurement(
     tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -502,9 +512,10 @@ def test_told_to_stop_it_does_not_finish_a_long_measurement(
     monkeypatch.setattr(early_stopping, "collate", ask)
     with pytest.raises(KeyboardInterrupt):
         stopped_early(tiny_model, tmp_path / "b", patience=2, tokens_per_batch=64)
-    log = Steps()
+    log = Told()
     model, again = stopped_early(tiny_model, tmp_path / "b", log, patience=2, tokens_per_batch=64)
     assert log.steps[0] > 1
+    assert {"loss", "held_out_loss"} <= log.first, "nothing was told of this step before"
     assert all(map(torch.equal, whole.parameters(), model.parameters()))
     for here, there in zip(again.curve, trained.curve, strict=True):
         assert here | {"seconds": 0.0} == there | {"seconds": 0.0}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import subprocess
 import sys
@@ -69,6 +70,12 @@ def test_a_full_disk_that_names_no_file_is_told_with_its_mend(
         file.write(b"x")
     said = capsys.readouterr().err
     assert said == f"error: {tmp_path}: No space left on device; make room and run again\n"
+
+
+def test_what_is_no_file_is_told_as_none(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit), told_to_people():
+        raise ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused")
+    assert capsys.readouterr().err.endswith("] Connection refused\n")
 
 
 def test_a_fault_of_the_program_shows_where() -> None:
