@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 from torch.nn import functional
 from transformers import LlamaForCausalLM, PreTrainedModel
 
@@ -38,6 +39,13 @@ class Forward:
     def __init__(self, model: PreTrainedModel, precision: Precision) -> None:
         self.model, self.precision = model, precision
         self.dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+        head = model.get_output_embeddings()  # type: ignore[no-untyped-call]
+        assert isinstance(head, nn.Linear)
+        self._head = head
+        # A frozen one is cast once: 28 M weights of SmolLM2's shape, more than its top layers have.
+        # In shards it is whole only within a step.
+        whole = not self._output_layer.learns and not isinstance(head.weight, DTensor)
+        self._kept = self._output_layer.to(self.dtype) if whole else None
 
     def states(self, batch: Batch, border: Tensor | None = None) -> Tensor:
         """The normed last hidden states at the supervised positions, [S, H].
@@ -70,10 +78,12 @@ class Forward:
 
     @property
     def layer(self) -> OutputLayer:
-        """The output layer."""
-        head = self.model.get_output_embeddings()  # type: ignore[no-untyped-call]
-        assert isinstance(head, nn.Linear)
-        return OutputLayer(head.weight, head.bias)
+        """The output layer; in the type of the products where it is frozen."""
+        return self._kept or self._output_layer
+
+    @property
+    def _output_layer(self) -> OutputLayer:
+        return OutputLayer(self._head.weight, self._head.bias)
 
 
 class LlamaForward(Forward):
@@ -171,7 +181,7 @@ def _before(
     num_rows, num_tokens, _ = hidden.shape
     inner = _normed(hidden, norm.weight, norm.variance_epsilon).to(dtype)
     weights = [attention.q_proj.weight, attention.k_proj.weight, attention.v_proj.weight]
-    joined = functional.linear(inner, torch.cat(weights).to(dtype))
+    joined = functional.linear(inner, torch.cat([weight.to(dtype) for weight in weights]))
     sizes = [weight.shape[0] for weight in weights]
     query, key, value = (
         part.view(num_rows, num_tokens, -1, attention.head_dim).transpose(1, 2)
@@ -196,7 +206,7 @@ def _after(
         mixed, hidden = mixed[places], hidden[places]
     hidden = hidden + functional.linear(mixed, attention.o_proj.weight.to(dtype)).float()
     inner = _normed(hidden, norm.weight, norm.variance_epsilon).to(dtype)
-    both = torch.cat([mlp.gate_proj.weight, mlp.up_proj.weight]).to(dtype)
+    both = torch.cat([mlp.gate_proj.weight.to(dtype), mlp.up_proj.weight.to(dtype)])
     gate, up = functional.linear(inner, both).chunk(2, dim=-1)
     inner = (functional.silu(gate.float()) * up.float()).to(dtype)
     return hidden + functional.linear(inner, mlp.down_proj.weight.to(dtype)).float()

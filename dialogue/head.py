@@ -22,6 +22,8 @@ _LOGITS_AT_ONCE = 1 << 22
 _LOGITS_AT_ONCE_COMPILED = 1 << 24
 """Compiled, a row at a time is in the caches, and fewer chunks sum fewer gradients [V, H]."""
 _MIN_ROWS = 128
+_LOGITS_IN_CACHE = 1 << 18
+"""So many in fp32 are half of a core's second-level cache, or less."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,6 +37,10 @@ class OutputLayer:
     def learns(self) -> bool:
         """Whether any of it does."""
         return self.weight.requires_grad or (self.bias is not None and self.bias.requires_grad)
+
+    def detached(self) -> OutputLayer:
+        """The same, which nothing teaches."""
+        return OutputLayer(self.weight.detach(), None if self.bias is None else self.bias.detach())
 
     def to(self, dtype: torch.dtype) -> OutputLayer:
         """The same in another type."""
@@ -78,9 +84,7 @@ def summed_nats(
     """
     if not torch.is_grad_enabled():
         # What learns would get its gradient even so: the function makes it with the loss.
-        layer = OutputLayer(
-            layer.weight.detach(), None if layer.bias is None else layer.bias.detach()
-        )
+        layer = layer.detached()
     total: Tensor
     total, _ = _SummedNats.apply(  # type: ignore[no-untyped-call]
         states, layer.weight, layer.bias, targets, None, compile_it
@@ -121,19 +125,18 @@ def _errors(logits: Tensor, aim: Tensor, counts: Tensor) -> tuple[Tensor, Tensor
     """Of logits [S, V], with a target [S, 1] each: `counts` [S] are 1.
 
     The logarithms of their exponentials' sums, fp32 [S]; and the gradient [S, V] of −log P, which
-    is softmax(z), less 1 at the target.
+    is softmax(z), less 1 at the target. This form is for torch to compile.
     """
     exact = logits.float()
     sums = torch.logsumexp(exact, dim=-1, keepdim=True)
-    return sums.squeeze(1), _less_at((exact - sums).exp(), aim, counts).to(logits.dtype)
+    error = _less_at((exact - sums).exp(), aim, counts)
+    return sums.squeeze(1), error.to(logits.dtype)
 
 
 def _less_at(error: Tensor, aim: Tensor, counts: Tensor) -> Tensor:
     """Counts [S] less at the targets, in fp32: near 1 bf16 has steps of 1/256, and would cancel."""
-    if torch.compiler.is_compiling():
-        columns = torch.arange(error.shape[1], device=error.device)
-        return torch.where(columns == aim, error - counts[:, None], error)
-    return error.scatter_add_(1, aim, -counts[:, None])
+    columns = torch.arange(error.shape[1], device=error.device)
+    return torch.where(columns == aim, error - counts[:, None], error)
 
 
 def _taught_errors(
@@ -155,16 +158,72 @@ def _taught_errors(
     wanted = torch.log_softmax(theirs / temperature if scaled else theirs, dim=-1)
     found = torch.log_softmax(exact / temperature, dim=-1) if scaled else exact - sums[:, None]
     said = wanted.exp()
-    divergence = torch.linalg.vecdot(said, wanted - found)
+    divergence = (said * (wanted - found)).sum(-1)
     pull = (weights * temperature)[:, None]
     if scaled:
-        error = found.exp_().mul_(pull)
-        error += counts[:, None] * (exact - sums[:, None]).exp()
+        error = found.exp() * pull + counts[:, None] * (exact - sums[:, None]).exp()
     else:
-        error = found.exp_().mul_(counts[:, None] + pull)
-    error.addcmul_(said, pull, value=-1.0)
-    error = _less_at(error, aim, counts)
+        error = found.exp() * (counts[:, None] + pull)
+    error = _less_at(error - said * pull, aim, counts)
     return sums, weights * temperature**2 * divergence, error.to(logits.dtype)
+
+
+def _errors_in_place(logits: Tensor, aim: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
+    """What `_errors` gives; the gradient stands where the logits stood.
+
+    A few rows at a time go through fp32 and stay in the caches: a new tensor of all of them would
+    pass through memory once for each operation, and be mostly page faults.
+    """
+    sums = torch.empty(len(logits), device=logits.device)
+    for rows in _blocks(logits):
+        exact = logits[rows].float()
+        sums[rows] = _softmax_(exact)
+        exact.scatter_add_(1, aim[rows], -counts[rows, None])
+        logits[rows] = exact
+    return sums, logits
+
+
+def _taught_errors_in_place(
+    logits: Tensor,
+    taught: Tensor,
+    aim: Tensor,
+    counts: Tensor,
+    weights: Tensor,
+    temperature: float,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """What `_taught_errors` gives; the gradient stands where the logits stood."""
+    sums, divergence = torch.empty((2, len(logits)), device=logits.device)
+    pull = (weights * temperature)[:, None]
+    for rows in _blocks(logits):
+        exact = logits[rows].float()
+        found, wanted = exact / temperature, taught[rows].float().div_(temperature)
+        likely, said = found.clone(), wanted.clone()
+        # Of logarithms of probabilities: the differences of the scaled logits and of their sums.
+        own = _softmax_(likely)
+        found -= own[:, None]
+        wanted -= _softmax_(said)[:, None]
+        divergence[rows] = torch.linalg.vecdot(said, wanted.sub_(found))
+        sums[rows] = own if temperature == 1.0 else _softmax_(exact)
+        error = exact.copy_(likely) if temperature == 1.0 else exact
+        error.mul_(counts[rows, None]).addcmul_(likely.sub_(said), pull[rows])
+        error.scatter_add_(1, aim[rows], -counts[rows, None])
+        logits[rows] = error
+    return sums, weights * temperature**2 * divergence, logits
+
+
+def _softmax_(logits: Tensor) -> Tensor:
+    """Fp32 logits [S, V] to probabilities, where they stand; returns the sums' logarithms [S]."""
+    highest = logits.amax(-1, keepdim=True)
+    total = logits.sub_(highest).exp_().sum(-1, keepdim=True)
+    logits.mul_(total.reciprocal())
+    return (highest + total.log())[:, 0]
+
+
+def _blocks(logits: Tensor) -> list[slice]:
+    """All at once on a GPU, which many small kernels would keep waiting."""
+    num_rows, vocabulary_size = logits.shape
+    rows = max(1, _LOGITS_IN_CACHE // vocabulary_size) if logits.is_cpu else num_rows
+    return [slice(start, start + rows) for start in range(0, num_rows, rows)]
 
 
 class _SummedNats(torch.autograd.Function):
@@ -184,8 +243,8 @@ class _SummedNats(torch.autograd.Function):
         layer = OutputLayer(weight, bias).to(states.dtype)
         if teacher is not None and teacher.layer is not None:
             teacher = replace(teacher, layer=teacher.layer.to(states.dtype))
-        errors = compiled(_errors) if compile_it else _errors
-        taught_errors = compiled(_taught_errors) if compile_it else _taught_errors
+        errors = compiled(_errors) if compile_it else _errors_in_place
+        taught_errors = compiled(_taught_errors) if compile_it else _taught_errors_in_place
         rows = chunk_rows(len(weight), compile_it=compile_it)
         nats, divergence = torch.zeros((2,), device=states.device)
         to_states = torch.empty_like(states) if wants_states else None
@@ -198,6 +257,7 @@ class _SummedNats(torch.autograd.Function):
             part, counts = states[chunk], (targets[chunk] != NO_TARGET).float()
             aim = targets[chunk].clamp(min=0)[:, None]
             logits = layer.logits(part)
+            aimed_at = logits.gather(1, aim)[:, 0].float()
             if teacher is None:
                 sums, error = errors(logits, aim, counts)
             else:
@@ -210,7 +270,7 @@ class _SummedNats(torch.autograd.Function):
                     teacher.temperature,
                 )
                 divergence += added.sum()
-            nats += ((sums - logits.gather(1, aim)[:, 0].float()) * counts).sum()
+            nats += ((sums - aimed_at) * counts).sum()
             if to_states is not None:
                 to_states[chunk] = error @ layer.weight
             if to_weight is not None:

@@ -144,6 +144,18 @@ def test_a_regularizer_adds_to_the_loss_and_not_to_what_is_told(tiny_model: Path
         assert float(total.detach()) == pytest.approx(wanted, rel=1e-5)
 
 
+@pytest.mark.parametrize("learns", [False, True])
+def test_only_a_frozen_output_layer_is_cast_once(learns: bool) -> None:
+    """One that learns must be read as it is now."""
+    model = grouped()
+    freeze(model, Freeze(top_layers=1, embeddings=not learns, norms=False))
+    forward = choose_forward(model, "bf16", compiled=False)
+    assert (forward.layer.weight is forward.layer.weight.bfloat16()) != learns
+    with torch.no_grad():
+        model.lm_head.weight.zero_()
+    assert bool(forward.layer.weight.any()) != learns
+
+
 def test_an_output_layer_with_a_bias_keeps_it() -> None:
     model, given = grouped(), batch()
     torch.manual_seed(1)

@@ -26,6 +26,7 @@ def test_loss_and_gradients_are_those_of_cross_entropy(
 ) -> None:
     monkeypatch.setattr(head, "_MIN_ROWS", 64)
     monkeypatch.setattr(head, "_LOGITS_AT_ONCE", 0)
+    monkeypatch.setattr(head, "_LOGITS_IN_CACHE", 350)
     torch.manual_seed(0)
     states = torch.randn(rows, 16, dtype=torch.float64, requires_grad=True)
     weight = torch.randn(50, 16, dtype=torch.float64, requires_grad=True)
@@ -86,6 +87,7 @@ def test_what_a_teacher_adds_is_what_autograd_makes_of_the_formula(
     for name in ("_LOGITS_AT_ONCE", "_LOGITS_AT_ONCE_COMPILED"):
         monkeypatch.setattr(head, name, 0)
     monkeypatch.setattr(head, "_MIN_ROWS", 64)
+    monkeypatch.setattr(head, "_LOGITS_IN_CACHE", 350)
     torch.manual_seed(0)
     num = 150
     states = torch.randn(num, 16, requires_grad=True)
