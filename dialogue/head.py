@@ -171,8 +171,8 @@ def _taught_errors(
 def _errors_in_place(logits: Tensor, aim: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
     """What `_errors` gives; the gradient stands where the logits stood.
 
-    A few rows at a time go through fp32 and stay in the caches: a new tensor of all of them would
-    pass through memory once for each operation, and be mostly page faults.
+    A few rows at a time go through fp32 and stay in the caches: new tensors of all of them would
+    pass through memory, one for each operation.
     """
     sums = torch.empty(len(logits), device=logits.device)
     for rows in _blocks(logits):

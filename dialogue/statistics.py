@@ -20,6 +20,8 @@ Statistic = Callable[[Floats], Floats]
 """From column sums [..., k] to one number each [...]; NaN where it is undefined."""
 
 _CELLS_AT_ONCE = 4_000_000
+_ROUNDING = 1e-12
+"""Of sums and of their ratios, as a share of them; absolute below 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +60,14 @@ def bootstrap(clusters: Floats, statistic: Statistic, resamples: int, seed: int)
     if num_clusters == 0:
         raise ValueError("a bootstrap needs at least one dialogue")
     totals = clusters.sum(axis=0)
+    estimate = float(statistic(totals))
     resampled = np.concatenate(
         [statistic(drawn @ clusters) for drawn in _drawn(num_clusters, resamples, seed)]
     )
+    # Sums in another order differ by rounding, and a tie would count as above or below.
+    resampled[np.isclose(resampled, estimate, rtol=_ROUNDING, atol=_ROUNDING)] = estimate
     return Bootstrap(
-        estimate=float(statistic(totals)),
+        estimate=estimate,
         resampled=np.sort(resampled[~np.isnan(resampled)]),
         acceleration=_acceleration(statistic(totals - clusters)),
         num_clusters=num_clusters,
@@ -194,7 +199,7 @@ def _acceleration(left_out: Floats) -> float:
     influence: Floats = left_out.mean() - left_out
     square = float((influence**2).sum())
     # Below this the differences are rounding, and their cubes would say nothing.
-    if square <= len(left_out) * (1e-12 * max(1.0, float(np.abs(left_out).max()))) ** 2:
+    if square <= len(left_out) * (_ROUNDING * max(1.0, float(np.abs(left_out).max()))) ** 2:
         return 0.0
     skewness = float((influence**3).sum()) / math.pow(square, 1.5)
     return skewness / 6

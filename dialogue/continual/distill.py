@@ -69,8 +69,8 @@ class Distill(Strategy):
         forward = choose_forward(teacher, choose_precision(training.precision), compiled=False)
         parent = Parent(forward, lessons, weights > 0, self.round.pad_id)
         # What does not learn is the parent's still, and the learner's own is at hand.
-        learns = forward.layer.learns
-        layer = parent.layer.detached().to(forward.dtype) if learns else None
+        theirs = parent.layer
+        layer = theirs.detached().to(forward.dtype) if theirs.learns else None
         labelled = None if settings.labels else ~(is_earlier & (weights > 0))
         label = f"{self.round.domain}: what the parent says" if parent.pays(training.epochs) else ""
         return Divergence(parent, lessons, weights, settings.temperature, layer, labelled, label)

@@ -136,10 +136,13 @@ def test_a_mean_of_few_normal_values_has_about_students_interval() -> None:
     )
 
 
-def test_a_constant_difference_proves_no_more_than_the_resamples() -> None:
-    sample = of_mean([0.5] * 10, resamples=99)
+@pytest.mark.parametrize(("value", "number"), [(0.5, 10), (4 / 11, 80), (0.1, 80), (1 / 3, 20)])
+def test_a_constant_difference_proves_no_more_than_the_resamples(value: float, number: int) -> None:
+    """Nor less, where its sums in another order differ by rounding."""
+    sample = of_mean([value] * number, resamples=99)
     assert p_value(sample, 0.0) == pytest.approx(1 / 100)
-    assert p_value(sample, 0.5) == 1.0
+    assert p_value(sample, sample.estimate) == 1.0
+    assert interval(sample) == (sample.estimate, sample.estimate)
 
 
 def test_p_of_a_normal_mean_is_near_the_t_test() -> None:
