@@ -10,6 +10,7 @@ positions, H hidden size, V vocabulary; of attention, K key heads, G queries' he
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -72,9 +73,7 @@ class Forward:
         self, states: Tensor, targets: Tensor, teacher: Teacher
     ) -> tuple[Tensor, Tensor]:
         """As `taught_nats`, which see."""
-        return taught_nats(
-            states.to(self.dtype), self.layer, targets, teacher, compile_it=self.compiled
-        )
+        return taught_nats(states.to(self.dtype), self.layer, targets, teacher)
 
     @property
     def layer(self) -> OutputLayer:
@@ -128,11 +127,12 @@ class LlamaForward(Forward):
         return hidden.to(self.dtype) if self.num_frozen else hidden
 
     def _rotation(self, hidden: Tensor) -> tuple[Tensor, Tensor]:
-        """Cosine and sine [T, head size] of the rotary positions (Su et al. 2021)."""
+        """Cosine and sine [T, D / 2] of the rotary positions (Su et al. 2021)."""
         positions = torch.arange(hidden.shape[1], device=hidden.device)[None]
         base: Any = self.model.base_model
+        half = base.layers[0].self_attn.head_dim // 2
         cosine, sine = base.rotary_emb(hidden, positions)
-        return cosine[0], sine[0]
+        return cosine[0, :, :half], sine[0, :, :half]
 
     def _run(
         self,
@@ -142,7 +142,7 @@ class LlamaForward(Forward):
         places: tuple[Tensor, Tensor] | None = None,
     ) -> Tensor:
         query, key, value = self._before(layer, hidden, rotation, self.dtype)
-        mixed = causal_attention(query, key, value)
+        mixed = causal_attention(query, key, value, compile_it=self.compiled)
         return self._after(layer, hidden, mixed, places, self.dtype)
 
 
@@ -187,8 +187,11 @@ def _before(
         part.view(num_rows, num_tokens, -1, attention.head_dim).transpose(1, 2)
         for part in torch.split(joined, sizes, dim=-1)
     )
-    query = (_rotated(query, rotation) * attention.scaling).to(dtype).contiguous()
-    key, value = _rotated(key, rotation).to(dtype).contiguous(), value.contiguous()
+    cosine, sine = rotation
+    scale = attention.scaling
+    turned: Callable[..., Tensor] = _Rotated.apply
+    query = turned(query, cosine * scale, sine * scale).contiguous()
+    key, value = turned(key, cosine, sine).contiguous(), value.contiguous()
     return query.view(num_rows, key.shape[1], -1, num_tokens, attention.head_dim), key, value
 
 
@@ -207,17 +210,58 @@ def _after(
     hidden = hidden + functional.linear(mixed, attention.o_proj.weight.to(dtype)).float()
     inner = _normed(hidden, norm.weight, norm.variance_epsilon).to(dtype)
     both = torch.cat([mlp.gate_proj.weight.to(dtype), mlp.up_proj.weight.to(dtype)])
-    gate, up = functional.linear(inner, both).chunk(2, dim=-1)
-    inner = (functional.silu(gate.float()) * up.float()).to(dtype)
+    gated: Callable[[Tensor], Tensor]
+    gated = _Gated.apply if torch.compiler.is_compiling() else _gated  # type: ignore[assignment]
+    inner = gated(functional.linear(inner, both))
     return hidden + functional.linear(inner, mlp.down_proj.weight.to(dtype)).float()
 
 
-def _rotated(states: Tensor, rotation: tuple[Tensor, Tensor]) -> Tensor:
-    """States [..., T, D], turned by their positions, fp32."""
-    cosine, sine = rotation
-    states = states.float()
-    first, second = states.chunk(2, dim=-1)
-    return states * cosine + torch.cat([-second, first], dim=-1) * sine
+class _Rotated(torch.autograd.Function):
+    """States [..., T, D], turned by their positions and scaled.
+
+    The gradient is turned back. Torch's own would pad each half to the whole, and add them.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, states: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
+        ctx.save_for_backward(cosine, sine)
+        return _rotated(states, cosine, sine)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        cosine, sine = ctx.saved_tensors
+        return _rotated(gradients[0], cosine, -sine), None, None
+
+
+def _rotated(states: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
+    """Of [..., T, D], by angles of [T, D / 2]; sums are fp32."""
+    first, second = states.float().chunk(2, dim=-1)
+    halves = (first * cosine - second * sine, second * cosine + first * sine)
+    return torch.cat([half.to(states.dtype) for half in halves], dim=-1)
+
+
+class _Gated(torch.autograd.Function):
+    """As `_gated`, for torch to compile: its own gradient takes the exponential twice."""
+
+    @staticmethod
+    def forward(ctx: Any, both: Tensor) -> Tensor:
+        ctx.save_for_backward(both)
+        return _gated(both)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        (both,) = ctx.saved_tensors
+        gate, up = both.float().chunk(2, dim=-1)
+        gradient, share = gradients[0].float(), torch.sigmoid(gate)
+        value = gate * share
+        to_gate = gradient * up * (share + value * (1.0 - share))
+        return torch.cat([part.to(both.dtype) for part in (to_gate, gradient * value)], dim=-1)
+
+
+def _gated(both: Tensor) -> Tensor:
+    """Silu(gate) · up of both [..., 2 I], side by side (SwiGLU, Shazeer 2020, arXiv:2002.05202)."""
+    gate, up = both.chunk(2, dim=-1)
+    return (functional.silu(gate.float()) * up.float()).to(both.dtype)
 
 
 def _normed(hidden: Tensor, weight: Tensor, epsilon: float) -> Tensor:

@@ -19,8 +19,6 @@ from dialogue.compilation import compiled
 from dialogue.packing import NO_TARGET
 
 _LOGITS_AT_ONCE = 1 << 22
-_LOGITS_AT_ONCE_COMPILED = 1 << 24
-"""Compiled, a row at a time is in the caches, and fewer chunks sum fewer gradients [V, H]."""
 _MIN_ROWS = 128
 _LOGITS_IN_CACHE = 1 << 18
 """So many in fp32 are half of a core's second-level cache, or less."""
@@ -97,8 +95,6 @@ def taught_nats(
     layer: OutputLayer,
     targets: Tensor,
     teacher: Teacher,
-    *,
-    compile_it: bool = False,
 ) -> tuple[Tensor, Tensor]:
     """The cross entropy and what the teacher adds to it; and the former alone, without a gradient.
 
@@ -107,36 +103,40 @@ def taught_nats(
         layer: makes logits of them.
         targets: int64 [S]; `NO_TARGET` where a row has none.
         teacher: of the same rows.
-        compile_it: whether torch compiles what follows the logits.
     """
     total, nats = _SummedNats.apply(  # type: ignore[no-untyped-call]
-        states, layer.weight, layer.bias, targets, teacher, compile_it
+        states, layer.weight, layer.bias, targets, teacher, False
     )
     return total, nats
 
 
-def chunk_rows(vocabulary_size: int, *, compile_it: bool = False) -> int:
+def chunk_rows(vocabulary_size: int) -> int:
     """How many rows' logits are made at once."""
-    at_once = _LOGITS_AT_ONCE_COMPILED if compile_it else _LOGITS_AT_ONCE
-    return max(_MIN_ROWS, at_once // vocabulary_size)
+    return max(_MIN_ROWS, _LOGITS_AT_ONCE // vocabulary_size)
 
 
-def _errors(logits: Tensor, aim: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
-    """Of logits [S, V], with a target [S, 1] each: `counts` [S] are 1.
+def _softmax(logits: Tensor) -> tuple[Tensor, Tensor]:
+    """Of logits [S, V]: the logarithms of the sums of exponentials, fp32 [S]; probabilities.
 
-    The logarithms of their exponentials' sums, fp32 [S]; and the gradient [S, V] of −log P, which
-    is softmax(z), less 1 at the target. This form is for torch to compile.
+    This form is for torch to compile.
     """
     exact = logits.float()
-    sums = torch.logsumexp(exact, dim=-1, keepdim=True)
-    error = _less_at((exact - sums).exp(), aim, counts)
-    return sums.squeeze(1), error.to(logits.dtype)
+    sums = torch.logsumexp(exact, dim=-1)
+    return sums, (exact - sums[:, None]).exp().to(logits.dtype)
 
 
-def _less_at(error: Tensor, aim: Tensor, counts: Tensor) -> Tensor:
-    """Counts [S] less at the targets, in fp32: near 1 bf16 has steps of 1/256, and would cancel."""
-    columns = torch.arange(error.shape[1], device=error.device)
-    return torch.where(columns == aim, error - counts[:, None], error)
+def _softmax_in_place(logits: Tensor) -> tuple[Tensor, Tensor]:
+    """What `_softmax` gives; the probabilities stand where the logits stood.
+
+    A few rows at a time go through fp32 and stay in the caches: new tensors of all of them would
+    pass through memory, one for each operation.
+    """
+    sums = torch.empty(len(logits), device=logits.device)
+    for rows in _blocks(logits):
+        exact = logits[rows].float()
+        sums[rows] = _softmax_(exact)
+        logits[rows] = exact
+    return sums, logits
 
 
 def _taught_errors(
@@ -147,51 +147,13 @@ def _taught_errors(
     weights: Tensor,
     temperature: float,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Also of the teacher's logits [S, V], with 1 or 0 for a target [S] and the divergence's w [S].
+    """Of logits and a teacher's [S, V], with `counts` [S] 1 or 0 for a target [S, 1].
 
-    The logarithms of the sums; w · T² · KL, fp32 [S]; and the gradient [S, V]: counts times that
-    of −log P, and w · T · (softmax(z / T) − softmax(z_teacher / T)).
+    The logarithms of the sums; w · T² · KL, fp32 [S]; and the gradient [S, V], which stands where
+    the logits stood: counts times that of −log P, which is softmax(z), less 1 at the target; and
+    w · T · (softmax(z / T) − softmax(z_teacher / T)). Rows go through fp32 as in
+    `_softmax_in_place`.
     """
-    exact, theirs = logits.float(), taught.float()
-    sums = torch.logsumexp(exact, dim=-1)
-    scaled = temperature != 1.0
-    wanted = torch.log_softmax(theirs / temperature if scaled else theirs, dim=-1)
-    found = torch.log_softmax(exact / temperature, dim=-1) if scaled else exact - sums[:, None]
-    said = wanted.exp()
-    divergence = (said * (wanted - found)).sum(-1)
-    pull = (weights * temperature)[:, None]
-    if scaled:
-        error = found.exp() * pull + counts[:, None] * (exact - sums[:, None]).exp()
-    else:
-        error = found.exp() * (counts[:, None] + pull)
-    error = _less_at(error - said * pull, aim, counts)
-    return sums, weights * temperature**2 * divergence, error.to(logits.dtype)
-
-
-def _errors_in_place(logits: Tensor, aim: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
-    """What `_errors` gives; the gradient stands where the logits stood.
-
-    A few rows at a time go through fp32 and stay in the caches: new tensors of all of them would
-    pass through memory, one for each operation.
-    """
-    sums = torch.empty(len(logits), device=logits.device)
-    for rows in _blocks(logits):
-        exact = logits[rows].float()
-        sums[rows] = _softmax_(exact)
-        exact.scatter_add_(1, aim[rows], -counts[rows, None])
-        logits[rows] = exact
-    return sums, logits
-
-
-def _taught_errors_in_place(
-    logits: Tensor,
-    taught: Tensor,
-    aim: Tensor,
-    counts: Tensor,
-    weights: Tensor,
-    temperature: float,
-) -> tuple[Tensor, Tensor, Tensor]:
-    """What `_taught_errors` gives; the gradient stands where the logits stood."""
     sums, divergence = torch.empty((2, len(logits)), device=logits.device)
     pull = (weights * temperature)[:, None]
     for rows in _blocks(logits):
@@ -243,9 +205,8 @@ class _SummedNats(torch.autograd.Function):
         layer = OutputLayer(weight, bias).to(states.dtype)
         if teacher is not None and teacher.layer is not None:
             teacher = replace(teacher, layer=teacher.layer.to(states.dtype))
-        errors = compiled(_errors) if compile_it else _errors_in_place
-        taught_errors = compiled(_taught_errors) if compile_it else _taught_errors_in_place
-        rows = chunk_rows(len(weight), compile_it=compile_it)
+        softmax = compiled(_softmax) if compile_it else _softmax_in_place
+        rows = chunk_rows(len(weight))
         nats, divergence = torch.zeros((2,), device=states.device)
         to_states = torch.empty_like(states) if wants_states else None
         to_weight = torch.zeros_like(weight, dtype=torch.float32) if wants_weight else None
@@ -259,9 +220,12 @@ class _SummedNats(torch.autograd.Function):
             logits = layer.logits(part)
             aimed_at = logits.gather(1, aim)[:, 0].float()
             if teacher is None:
-                sums, error = errors(logits, aim, counts)
+                sums, error = softmax(logits)
+                # Less 1 in fp32: near 1 bf16 has steps of 1/256, and would cancel.
+                at_aim = (aimed_at - sums).exp() - 1.0
+                error[torch.arange(len(error)), aim[:, 0]] = at_aim.to(error.dtype)
             else:
-                sums, added, error = taught_errors(
+                sums, added, error = _taught_errors(
                     logits,
                     (teacher.layer or layer).logits(teacher.states[chunk]),
                     aim,

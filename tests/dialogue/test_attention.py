@@ -1,4 +1,4 @@
-"""Attention in blocks against torch's own, values and gradients."""
+"""Both forms of attention in blocks against torch's own, values and gradients."""
 
 from __future__ import annotations
 
@@ -7,7 +7,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from dialogue import attention
 from dialogue.attention import causal_attention
+from dialogue.compilation import can_compile
+
+NEEDS_COMPILER = pytest.mark.skipif(not can_compile(), reason="no C++ compiler")
+ANEW = pytest.param("_MadeAnew", marks=NEEDS_COMPILER)
 
 
 def drawn(num_tokens: int, groups: int, dtype: torch.dtype = torch.float32) -> list[Tensor]:
@@ -19,14 +24,18 @@ def drawn(num_tokens: int, groups: int, dtype: torch.dtype = torch.float32) -> l
 
 @pytest.mark.parametrize("num_tokens", [1, 16, 127, 128, 129, 300])
 @pytest.mark.parametrize("groups", [1, 3])
-def test_values_and_gradients_are_those_of_torch(num_tokens: int, groups: int) -> None:
+@pytest.mark.parametrize("form", ["_InBlocks", ANEW])
+def test_values_and_gradients_are_those_of_torch(
+    num_tokens: int, groups: int, form: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Below, at and above the size of a block, with and without shared keys."""
+    monkeypatch.setattr(attention, "_BLOCK_ANEW", 128)
     ours, theirs = drawn(num_tokens, groups), drawn(num_tokens, groups)
     query, key, value = theirs
     wanted = functional.scaled_dot_product_attention(
         query.flatten(1, 2), key, value, is_causal=True, scale=1.0, enable_gqa=True
     ).view_as(query)
-    found = causal_attention(*ours)
+    found = getattr(attention, form).apply(*ours)
     torch.testing.assert_close(found, wanted)
     weights = torch.randn(found.shape)
     for mine, other in zip(
@@ -37,12 +46,13 @@ def test_values_and_gradients_are_those_of_torch(num_tokens: int, groups: int) -
         torch.testing.assert_close(mine, other)
 
 
-def test_a_token_does_not_see_later_ones() -> None:
+@pytest.mark.parametrize("learns", [True, False])
+def test_a_token_does_not_see_later_ones(learns: bool) -> None:
     """Not within its block of queries, and not in the next."""
-    query, key, value = (part.detach() for part in drawn(300, 1))
+    query, key, value = (part.detach().requires_grad_(learns) for part in drawn(300, 1))
     before = causal_attention(query, key, value)
     for first in (100, 200):
-        later = [key.clone(), value.clone()]
+        later = [key.detach().clone(), value.detach().clone()]
         for part in later:
             part[:, :, first:] += 1.0
         after = causal_attention(query, *later)
@@ -50,11 +60,16 @@ def test_a_token_does_not_see_later_ones() -> None:
         assert not torch.equal(after[..., first:, :], before[..., first:, :])
 
 
-def test_bf16_stays_near_fp32() -> None:
+@pytest.mark.parametrize("compile_it", [pytest.param(True, marks=NEEDS_COMPILER), False])
+@pytest.mark.parametrize("groups", [1, 3])
+def test_bf16_stays_near_fp32(groups: int, compile_it: bool) -> None:
     """Probabilities rounded to bf16 keep the gradients within its precision."""
-    exact, rounded = drawn(200, 3), drawn(200, 3, torch.bfloat16)
+    exact, rounded = drawn(200, groups), drawn(200, groups, torch.bfloat16)
+    found = causal_attention(*rounded, compile_it=compile_it)
+    assert found.grad_fn is not None
+    assert found.grad_fn.name() == ("_MadeAnewBackward" if compile_it else "_InBlocksBackward")
     for mine, other in zip(
-        torch.autograd.grad(causal_attention(*rounded).float().sum(), rounded),
+        torch.autograd.grad(found.float().sum(), rounded),
         torch.autograd.grad(causal_attention(*exact).sum(), exact),
         strict=True,
     ):

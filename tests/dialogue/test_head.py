@@ -11,18 +11,15 @@ from dialogue.compilation import can_compile
 from dialogue.head import OutputLayer, Teacher, summed_nats, taught_nats
 from dialogue.packing import NO_TARGET
 
-COMPILED = pytest.mark.parametrize(
-    "compile_it",
-    [
-        pytest.param(True, marks=pytest.mark.skipif(not can_compile(), reason="no C++ compiler")),
-        False,
-    ],
+COMPILED = pytest.param(
+    "compiled", marks=pytest.mark.skipif(not can_compile(), reason="no C++ compiler")
 )
 
 
 @pytest.mark.parametrize("rows", [1, 7, 300])
+@pytest.mark.parametrize("form", ["in place", COMPILED])
 def test_loss_and_gradients_are_those_of_cross_entropy(
-    rows: int, monkeypatch: pytest.MonkeyPatch
+    rows: int, form: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(head, "_MIN_ROWS", 64)
     monkeypatch.setattr(head, "_LOGITS_AT_ONCE", 0)
@@ -32,7 +29,7 @@ def test_loss_and_gradients_are_those_of_cross_entropy(
     weight = torch.randn(50, 16, dtype=torch.float64, requires_grad=True)
     targets = torch.randint(0, 50, (rows,))
     wanted = functional.cross_entropy(states @ weight.T, targets, reduction="sum")
-    found = summed_nats(states, OutputLayer(weight), targets)
+    found = summed_nats(states, OutputLayer(weight), targets, compile_it=form == "compiled")
     torch.testing.assert_close(found, wanted.float())
     expected = torch.autograd.grad(0.3 * wanted, (states, weight))
     actual = torch.autograd.grad(0.3 * found, (states, weight))
@@ -79,13 +76,11 @@ def test_hot_distillation_is_half_the_mean_square_of_der() -> None:
 
 @pytest.mark.parametrize("temperature", [1.0, 2.5])
 @pytest.mark.parametrize("is_own", [True, False])
-@COMPILED
 def test_what_a_teacher_adds_is_what_autograd_makes_of_the_formula(
-    temperature: float, is_own: bool, compile_it: bool, monkeypatch: pytest.MonkeyPatch
+    temperature: float, is_own: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of several chunks; some rows have a target and some none, the weights are as they are."""
-    for name in ("_LOGITS_AT_ONCE", "_LOGITS_AT_ONCE_COMPILED"):
-        monkeypatch.setattr(head, name, 0)
+    monkeypatch.setattr(head, "_LOGITS_AT_ONCE", 0)
     monkeypatch.setattr(head, "_MIN_ROWS", 64)
     monkeypatch.setattr(head, "_LOGITS_IN_CACHE", 350)
     torch.manual_seed(0)
@@ -107,7 +102,7 @@ def test_what_a_teacher_adds_is_what_autograd_makes_of_the_formula(
     expected = torch.autograd.grad(0.3 * wanted, learning)
 
     teacher = Teacher(theirs, shares, temperature, None if is_own else other)
-    found, told = taught_nats(states, layer, targets, teacher, compile_it=compile_it)
+    found, told = taught_nats(states, layer, targets, teacher)
     torch.testing.assert_close(found, wanted)
     torch.testing.assert_close(told, nats)
     torch.testing.assert_close(
@@ -115,11 +110,8 @@ def test_what_a_teacher_adds_is_what_autograd_makes_of_the_formula(
     )
 
 
-@pytest.mark.parametrize("has_teacher", [False, True])
-@COMPILED
-def test_what_is_nearly_certain_keeps_its_gradient_in_bf16(
-    has_teacher: bool, compile_it: bool
-) -> None:
+@pytest.mark.parametrize("form", ["taught", "in place", COMPILED])
+def test_what_is_nearly_certain_keeps_its_gradient_in_bf16(form: str) -> None:
     """Near 1, bf16 has steps of 1/256: of 0.998 less 1 nothing right would be left."""
     targets = torch.arange(40)
     certain = functional.one_hot(targets, 50) * 9.7
@@ -128,10 +120,10 @@ def test_what_is_nearly_certain_keeps_its_gradient_in_bf16(
     assert 0.996 < float(exact.detach().softmax(-1).amax()) < 0.998
     nats = functional.cross_entropy(exact, targets, reduction="sum")
     (wanted,) = torch.autograd.grad(nats, exact)
-    if has_teacher:
+    if form == "taught":
         said = Teacher(torch.zeros_like(states), torch.zeros(40), 1.0)
-        found, _ = taught_nats(states, layer, targets, said, compile_it=compile_it)
+        found, _ = taught_nats(states, layer, targets, said)
     else:
-        found = summed_nats(states, layer, targets, compile_it=compile_it)
+        found = summed_nats(states, layer, targets, compile_it=form == "compiled")
     (actual,) = torch.autograd.grad(found, states)
     torch.testing.assert_close(actual.double(), wanted, rtol=0.01, atol=1e-6)
