@@ -211,7 +211,7 @@ def _after(
     inner = _normed(hidden, norm.weight, norm.variance_epsilon).to(dtype)
     both = torch.cat([mlp.gate_proj.weight.to(dtype), mlp.up_proj.weight.to(dtype)])
     gated: Callable[[Tensor], Tensor]
-    gated = _Gated.apply if torch.compiler.is_compiling() else _gated  # type: ignore[assignment]
+    gated = _Gated.apply if torch.compiler.is_compiling() else _gated
     inner = gated(functional.linear(inner, both))
     return hidden + functional.linear(inner, mlp.down_proj.weight.to(dtype)).float()
 
