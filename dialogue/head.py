@@ -223,7 +223,8 @@ class _SummedNats(torch.autograd.Function):
                 sums, error = softmax(logits)
                 # Less 1 in fp32: near 1 bf16 has steps of 1/256, and would cancel.
                 at_aim = (aimed_at - sums).exp() - 1.0
-                error[torch.arange(len(error)), aim[:, 0]] = at_aim.to(error.dtype)
+                every = torch.arange(len(error), device=error.device)
+                error[every, aim[:, 0]] = at_aim.to(error.dtype)
             else:
                 sums, added, error = _taught_errors(
                     logits,

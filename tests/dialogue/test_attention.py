@@ -46,6 +46,25 @@ def test_values_and_gradients_are_those_of_torch(
         torch.testing.assert_close(mine, other)
 
 
+@pytest.mark.parametrize("form", ["_InBlocks", ANEW])
+def test_what_is_not_seen_may_be_of_any_size(form: str) -> None:
+    """Exponentials of later scores would be infinite."""
+    query, key, value = (part.detach() for part in drawn(20, 1))
+    key[:, :, 10:] *= 1_000.0
+    ours = [part.clone().requires_grad_() for part in (query, key, value)]
+    found = getattr(attention, form).apply(*ours)[:, :, :, :10]
+    early = [part[..., :10, :].clone().requires_grad_() for part in (query, key, value)]
+    wanted = causal_attention(*early)
+    torch.testing.assert_close(found, wanted)
+    for mine, other in zip(
+        torch.autograd.grad(found.square().sum(), ours),
+        torch.autograd.grad(wanted.square().sum(), early),
+        strict=True,
+    ):
+        torch.testing.assert_close(mine[..., :10, :], other)
+        assert not mine[..., 10:, :].any()
+
+
 @pytest.mark.parametrize("learns", [True, False])
 def test_a_token_does_not_see_later_ones(learns: bool) -> None:
     """Not within its block of queries, and not in the next."""
